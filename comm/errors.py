@@ -1,0 +1,60 @@
+"""What can go wrong, as a tree.
+
+LociError
+├── BadInput             known before any process starts; carries every problem at once
+└── RunError             something failed while running; names the module and the step
+    ├── Diverged         a loss is not a number
+    ├── PeerLost         the other end of a route is gone
+    ├── WrongMessage     what arrived is not what the plan says; names both ends
+    ├── PlanMismatch     two processes were started with different plans
+    ├── Deadlock         every hosted module waits for another hosted module
+    └── ModuleFailed     any of these, or any other error, with the module and step it came from
+"""
+
+from collections.abc import Sequence
+
+
+class LociError(Exception):
+    """Base of every error that Loci raises on purpose."""
+
+
+class BadInput(LociError):
+    """The run cannot start. Each problem is one sentence: the situation and the next move."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class RunError(LociError):
+    """A failure while running."""
+
+
+class Diverged(RunError):
+    """A loss is not a number."""
+
+
+class PeerLost(RunError):
+    """The other end of a route is gone, or its connection is."""
+
+
+class WrongMessage(RunError):
+    """A message's header is not what the plan says."""
+
+
+class PlanMismatch(RunError):
+    """The processes do not agree on the plan."""
+
+
+class Deadlock(RunError):
+    """Every hosted module waits for another one of the same process."""
+
+
+class ModuleFailed(RunError):
+    """A module failed; prints "k3g1 failed at step 812: …"."""
+
+    def __init__(self, address: str, place: str, cause: BaseException) -> None:
+        self.address, self.place = address, place
+        text = str(cause).strip() or type(cause).__name__
+        named = text if isinstance(cause, LociError) else f"{type(cause).__name__}: {text}"
+        super().__init__(f"{address} failed at {place}: {named}")

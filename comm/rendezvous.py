@@ -1,0 +1,74 @@
+"""How the processes of a run meet: once per (run id, generation), and only with the same plan.
+
+On one host the meeting place is a file in the session folder: nothing of ours listens, and gloo
+stays on the loopback interface. Under torchrun it is torchrun's own store. Keys carry the run id
+and the generation, so a restarted run never meets the keys of the dead one.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import torch.distributed as dist
+
+from comm.errors import PlanMismatch
+from comm.frame import Era
+
+BACKSTOP = timedelta(minutes=30)  # gloo's own time-out; stalls are found long before, elsewhere
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meeting:
+    """Where and as whom a process meets the others. Without `folder`, torchrun's store is used."""
+
+    run_id: str
+    rank: int
+    processes: int
+    era: Era
+    folder: Path | None = None
+    backstop: timedelta = BACKSTOP
+
+
+def _store(meeting: Meeting) -> dist.Store:
+    if meeting.folder is None:
+        return next(dist.rendezvous("env://", meeting.rank, meeting.processes))[0]
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    return dist.FileStore(str(meeting.folder / "rendezvous"), meeting.processes)
+
+
+def _agree(store: dist.Store, meeting: Meeting) -> None:
+    """Every process compares its plan's digest with rank 0's before the first step."""
+    store.set(f"digest/{meeting.rank}", meeting.era.digest)
+    first = store.get("digest/0").decode()
+    if first != meeting.era.digest:
+        raise PlanMismatch(
+            f"rank {meeting.rank} was started with another plan than rank 0 "
+            f"({meeting.era.digest[:12]} instead of {first[:12]}): "
+            "start all processes with the same command, code and data"
+        )
+
+
+@contextmanager
+def meet(meeting: Meeting) -> Iterator[dist.Store]:
+    """Connect with the other processes for the duration of the block; yields the shared store.
+
+    Raises PlanMismatch before any connection is made if this process has another plan than rank 0.
+    """
+    prefix = f"loci/{meeting.run_id}/{meeting.era.generation}"
+    store = dist.PrefixStore(prefix, _store(meeting))
+    store.set_timeout(meeting.backstop)
+    _agree(store, meeting)
+    dist.init_process_group(
+        "gloo",
+        store=store,
+        rank=meeting.rank,
+        world_size=meeting.processes,
+        timeout=meeting.backstop,
+    )
+    try:
+        yield store
+    finally:
+        dist.destroy_process_group()

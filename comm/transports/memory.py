@@ -1,0 +1,106 @@
+"""Messages between modules of one process: a bounded queue per route.
+
+It is the debugger's transport and the tests' oracle. One thread drives all modules, so an end
+that is not ready can never become so while its caller blocks: that is a Deadlock.
+"""
+
+from collections import deque
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from comm.errors import Deadlock
+from comm.message import Message, check_outgoing, check_turn
+from comm.route import Route
+
+
+class _Queue:
+    """Both ends of one route."""
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.messages: deque[Message] = deque()
+
+
+class MemorySender:
+    """The sending end of a queue."""
+
+    blocks = False
+
+    def __init__(self, queue: _Queue) -> None:
+        self._queue = queue
+        self.route = queue.route
+
+    def ready(self) -> bool:
+        """Whether the window has room."""
+        return len(self._queue.messages) < self.route.window
+
+    def send(self, message: Message) -> None:
+        """Append to the queue."""
+        check_outgoing(self.route, message)
+        if not self.ready():
+            raise Deadlock(f"{self.route} ({self.route.name}): full at turn {message.turn}")
+        tensors = tuple(tensor.clone() for tensor in message.tensors)
+        self._queue.messages.append(replace(message, tensors=tensors))
+
+    def close(self) -> None:
+        """Nothing to drain: what was sent is in the queue."""
+
+
+class MemoryReceiver:
+    """The receiving end of a queue."""
+
+    blocks = False
+
+    def __init__(self, queue: _Queue) -> None:
+        self._queue = queue
+        self.route = queue.route
+
+    def ready(self) -> bool:
+        """Whether a message is there."""
+        return bool(self._queue.messages)
+
+    def receive(self, turn: int) -> Message:
+        """Take the oldest message."""
+        if not self.ready():
+            raise Deadlock(f"{self.route} ({self.route.name}): empty at turn {turn}")
+        message = self._queue.messages.popleft()
+        check_turn(self.route, expected=turn, got=message.turn)
+        return message
+
+    def close(self) -> None:
+        """Forget what was not asked for."""
+        self._queue.messages.clear()
+
+
+class Memory:
+    """The transport within one process."""
+
+    def __init__(self) -> None:
+        self._queues: dict[int, _Queue] = {}
+
+    def _queue(self, route: Route) -> _Queue:
+        return self._queues.setdefault(route.tag, _Queue(route))
+
+    def sender(self, route: Route) -> MemorySender:
+        """The sending end of `route`."""
+        return MemorySender(self._queue(route))
+
+    def receiver(self, route: Route) -> MemoryReceiver:
+        """The receiving end of `route`."""
+        return MemoryReceiver(self._queue(route))
+
+    def close(self) -> None:
+        """Forget all queues."""
+        self._queues.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

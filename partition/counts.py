@@ -1,0 +1,58 @@
+"""Multiply-accumulates of a forward pass, by the convention of the papers (spec §1.10).
+
+    convolution   k² (C_in / groups) C_out H W      batch-norm   2 numel      ReLU   numel
+    linear        in * out + out                    average pooling to 1x1    numel of its input
+    everything else 0; one sample; forward only
+
+This is what ptflops 0.6 prints, and what GN-DGL's Tables 4 and 5 are made of.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """The cost of one piece of a network, per sample; `shape` is what it writes."""
+
+    macs: int
+    parameters: int
+    shape: tuple[int, ...]
+
+
+def _macs(layer: nn.Module, read: Tensor, written: Tensor) -> int:
+    match layer:
+        case nn.Conv2d():
+            area = layer.kernel_size[0] * layer.kernel_size[1]
+            return area * layer.in_channels // layer.groups * written[0].numel()
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return 2 * written.numel()
+        case nn.ReLU():
+            return written.numel()
+        case nn.Linear():
+            return layer.in_features * layer.out_features + layer.out_features
+        case nn.AdaptiveAvgPool2d():
+            return read.numel()
+        case _:
+            return 0
+
+
+def count(module: nn.Module, shape: tuple[int, ...]) -> Count:
+    """Count `module`, built on the meta device, on one sample of `shape`: nothing is computed."""
+    total = 0
+
+    def add(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        nonlocal total
+        total += _macs(layer, inputs[0], output)
+
+    hooks = [m.register_forward_hook(add) for m in module.modules() if not any(m.children())]
+    module.eval()
+    with torch.no_grad():
+        written = module(torch.empty(1, *shape, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Count(macs=total, parameters=parameters, shape=tuple(written.shape[1:]))

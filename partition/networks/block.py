@@ -1,0 +1,46 @@
+"""What a network is to the planner: an ordered list of blocks, each buildable for one group."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Which part of a block to build: one group's, reading all channels or only its own slice.
+
+    `whole` is set for the first block after a cut (and for the image): every group hears all
+    groups of the row before.
+    """
+
+    group: int
+    groups: int
+    whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One indivisible stretch of a network.
+
+    `width` is the number of channels it writes; groups slice them. `build` makes one piece; the
+    module maps (batch, channels read, …) to (batch, the piece's slice of `width`, …).
+    """
+
+    name: str
+    width: int
+    build: Callable[[Piece], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A whole network, from the image to the last features; heads are not part of it.
+
+    `base` is the width that auxiliary nets are measured by: their hidden layer has 8 * base units
+    (`spec` §1.3: 128 * w0 / 16). `even` says that groups must divide every width.
+    """
+
+    name: str
+    blocks: tuple[Block, ...]
+    base: int
+    even: bool = True

@@ -1,0 +1,52 @@
+"""Where the papers cut, and what their K means: the one file that knows their tables.
+
+Everywhere in Loci, *depth* counts the trunk's modules. The papers say K for different things:
+
+- GN-DGL and DGL list the boundaries that carry a loss, and the end of the trunk is one of them:
+  K entries, K trunk modules. Key "1A" is one module with a local loss, key "1" plain end-to-end
+  training; the read-out head behind the last boundary is not counted.
+- InfoPro and ContSup list the same boundaries without the end: K - 1 entries, K trunk modules.
+- GN-DGL's accuracy tables head their columns with the *total* number of modules, K x G.
+"""
+
+# Depth → the last block of every module but the last one, by blocks per stage (spec §1.4).
+_RESNET32 = {
+    1: "",
+    2: "s2b1",
+    3: "s1b4 s2b4",
+    4: "s1b2 s2b1 s3b0",
+    8: "s1b0 s1b2 s1b4 s2b1 s2b3 s3b0 s3b2",
+    16: "stem s1b0 s1b1 s1b2 s1b3 s1b4 s2b0 s2b1 s2b2 s2b3 s2b4 s3b0 s3b1 s3b2 s3b3",
+}
+_RESNET110 = {
+    1: "",
+    2: "s2b8",
+    3: "s1b17 s2b17",
+    4: "s1b11 s2b7 s3b3",
+    8: "s1b4 s1b11 s2b0 s2b7 s2b14 s3b3 s3b10",
+    16: "s1b1 s1b4 s1b7 s1b10 s1b13 s1b16 s2b1 s2b4 s2b7 s2b11 s2b15 s3b1 s3b5 s3b9 s3b13",
+}
+CUTS: dict[str, dict[int, str]] = {"resnet32": _RESNET32, "resnet110": _RESNET110}
+
+
+def published_cuts(network: str, depth: int) -> tuple[str, ...]:
+    """The last block of every module but the last. Raises KeyError where nobody published one."""
+    return tuple(CUTS[network][depth].split())
+
+
+def depth_of_key(key: str) -> int:
+    """Depth of a key of GN-DGL's own split table ("1A", "2", "4" …)."""
+    return 1 if key in ("1", "1A") else int(key)
+
+
+def depth_of_boundaries(boundaries: int) -> int:
+    """Depth of an InfoPro or ContSup table that lists so many boundaries."""
+    return boundaries + 1
+
+
+def depth_of_total(total: int, groups: int) -> int:
+    """Depth of a column headed K x G in GN-DGL's accuracy tables."""
+    depth, rest = divmod(total, groups)
+    if rest:
+        raise ValueError(f"{total} modules are not a multiple of {groups} groups")
+    return depth

@@ -1,0 +1,109 @@
+"""The cut network as a value: decided before the first batch, printable, digestible."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import msgspec
+
+from comm.address import Address, Grid
+from comm.route import Kind, Route
+from partition.data_spec import DataSpec
+from partition.heads import HeadSpec
+from partition.wiring import Wiring
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModulePlan:
+    """One address: its blocks, what it reads and writes (per sample), and what it costs.
+
+    `blocks` is empty for the read-out head, whose `writes` is what it reads. `macs` counts the
+    forward pass of trunk and head for one sample.
+    """
+
+    address: Address
+    blocks: tuple[str, ...]
+    reads: tuple[int, ...]
+    writes: tuple[int, ...]
+    head: HeadSpec
+    parameters: int
+    trunk_macs: int
+    head_macs: int
+
+    @property
+    def macs(self) -> int:
+        return self.trunk_macs + self.head_macs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Who computes what, who hears whom, and what it costs. It owns no weight and no process.
+
+    `batch` and `eval_batch` are the largest batches; `whole_macs` is the undivided network with
+    global average pooling and one linear layer, `inference_macs` the same with this plan's groups.
+    """
+
+    method: str
+    network: str
+    widths: tuple[int, ...] | None
+    wiring: Wiring
+    data: DataSpec
+    grid: Grid
+    batch: int
+    eval_batch: int
+    window: int
+    dtype: str
+    channels_last: bool
+    modules: tuple[ModulePlan, ...]
+    routes: tuple[Route, ...]
+    whole_macs: int
+    whole_parameters: int
+    inference_macs: int
+
+    def __getitem__(self, address: Address) -> ModulePlan:
+        return self._by_address[address]
+
+    @cached_property
+    def _by_address(self) -> dict[Address, ModulePlan]:
+        return {module.address: module for module in self.modules}
+
+    def rank_macs(self, rank: int) -> int:
+        """The forward MACs of everything that process `rank` hosts, for one sample."""
+        return sum(self[address].macs for address in self.grid.hosted(rank))
+
+    @property
+    def slowest_rank(self) -> int:
+        """The process with the most MACs."""
+        return max(range(self.grid.processes), key=self.rank_macs)
+
+    @property
+    def training_speedup(self) -> float:
+        """Whole network over slowest process, in MACs; communication is not counted."""
+        return self.whole_macs / self.rank_macs(self.slowest_rank)
+
+    @property
+    def inference_speedup(self) -> float:
+        """Whole network over the grouped one, in MACs, one after the other."""
+        return self.whole_macs / self.inference_macs
+
+    def sent_bytes(self, address: Address) -> dict[Kind, int]:
+        """Payload bytes that a module sends in one training step of a full batch."""
+        sent: dict[Kind, int] = {}
+        for route in self.routes:
+            if route.source == address and route.learning:
+                sent[route.kind] = sent.get(route.kind, 0) + route.bytes(self.batch)
+        return sent
+
+    def to_json(self) -> bytes:
+        """The plan as JSON, the same bytes for the same plan."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Plan":
+        """The plan that `to_json` wrote. Raises msgspec.ValidationError for anything else."""
+        return msgspec.json.decode(text, type=cls)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the plan, data digest included: what all processes must agree on."""
+        return hashlib.sha256(self.to_json()).hexdigest()

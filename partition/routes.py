@@ -1,0 +1,113 @@
+"""Draws the routes of a grid, and checks that no order of events can block it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise, permutations
+
+from comm.address import Address, Grid
+from comm.route import Kind, Route, TensorSpec
+from partition.heads import pooled_shape
+from partition.plan import ModulePlan
+from partition.wiring import Wiring
+
+
+Drawn = tuple[Address, Address, Kind, str, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+
+
+def draw_routes(
+    grid: Grid,
+    modules: Mapping[Address, ModulePlan],
+    *,
+    wiring: Wiring,
+    classes: int,
+    rows: int,
+    window: int,
+    dtype: str,
+    channels_last: bool,
+) -> tuple[Route, ...]:
+    """Every route of the plan, tagged in order.
+
+    ahead     every module of a row → every module of the next: its features; in an evaluation
+              turn also the ballot, (predictors, classes): what each row so far has voted
+    peer      every module of a row → the others: its features for their heads (`share`), its
+              softmax
+              vector (`compare`); a last row without a read-out head: its ballots
+    permit    k0g0 → the others of row 0: nothing but leave to begin
+    """
+
+    rows_of_grid = grid.rows
+
+    def maps(shape: tuple[int, ...]) -> TensorSpec:
+        last = channels_last and len(shape) == 3
+        return TensorSpec(
+            shape=shape, dtype=dtype, layout="channels_last" if last else "contiguous"
+        )
+
+    ballot = TensorSpec(shape=(len(rows_of_grid), classes), dtype=dtype)
+    vote = TensorSpec(shape=(classes,), dtype=dtype)
+
+    def drawn() -> Iterator[Drawn]:
+        """Source, target, kind, name, and what travels when learning and when voting."""
+        for row, following in pairwise(rows_of_grid):
+            for source in row:
+                features = maps(modules[source].writes)
+                for target in following:
+                    yield source, target, Kind.AHEAD, "features", (features,), (features, ballot)
+        for row in rows_of_grid:
+            for source, target in permutations(row, 2):
+                shared = maps(pooled_shape(modules[source].writes, modules[source].head.pool))
+                if wiring.share != "none":
+                    yield source, target, Kind.PEER, "features", (shared,), (shared,)
+                if wiring.compare:
+                    yield source, target, Kind.PEER, "votes", (vote,), ()
+                if row is rows_of_grid[-1]:
+                    yield source, target, Kind.PEER, "ballots", (), (ballot,)
+        first, *others = rows_of_grid[0]
+        for target in others:
+            yield first, target, Kind.PERMIT, "permit", (), ()
+
+    routes = tuple(
+        Route(
+            source=source,
+            target=target,
+            kind=kind,
+            name=name,
+            learning=learning,
+            voting=voting,
+            rows=rows,
+            window=window,
+            tag=tag,
+        )
+        for tag, (source, target, kind, name, learning, voting) in enumerate(drawn())
+    )
+    if problems := route_problems(grid, routes):
+        raise AssertionError("\n".join(problems))  # a planner that draws these is itself wrong
+    return routes
+
+
+def route_problems(grid: Grid, routes: Sequence[Route]) -> list[str]:
+    """Why these routes could block each other; empty if they can not.
+
+    A grid of bounded queues is free of deadlock if no cycle is without a token: every window is at
+    least one, no route leads back in depth, and all modules of a row have the same exchanges.
+    """
+    problems = [f"{r} ({r.name}): window {r.window} < 1" for r in routes if r.window < 1]
+    problems += [
+        f"{r} ({r.name}): {r.kind} leads back in depth"
+        for r in routes
+        if r.kind in (Kind.AHEAD, Kind.CONTEXT) and r.source.k >= r.target.k
+    ]
+    for row in grid.rows:
+        seen = {
+            address: {
+                (r.name, r.target if r.source == address else r.source)
+                for r in routes
+                if r.kind is Kind.PEER and address in (r.source, r.target)
+            }
+            for address in row
+        }
+        names = [{name for name, _ in seen[address]} for address in row]
+        if any(found != names[0] for found in names):
+            problems.append(f"row {row[0].k}: its modules do not all have the same exchanges")
+    if len({r.tag for r in routes}) != len(routes):
+        problems.append("two routes have the same tag")
+    return problems

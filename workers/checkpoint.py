@@ -1,0 +1,130 @@
+"""A module's weights and momentum at one turn, as safetensors and JSON with a checksum.
+
+    <checkpoints>/turn-0000790/k0g0.safetensors    module.* and momentum.*
+                               k0g0.json           address, turn, step, plan digest, checksum
+
+A checkpoint is complete when the files of every address are there and belong together. Each file is
+written aside and renamed, the JSON last, so what is there is whole.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import torch
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from comm.address import Address
+from comm.errors import BadInput
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What stands in the JSON file. `turn` is the first turn that is not yet in the weights."""
+
+    format: int
+    address: str
+    turn: int
+    step: int
+    plan: str
+    sha256: str
+
+
+def folder(root: Path, turn: int) -> Path:
+    """Where the checkpoint of `turn` lies."""
+    return root / f"turn-{turn:07d}"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    aside = path.with_suffix(path.suffix + ".part")
+    with aside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def store(
+    root: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    address: Address,
+    turn: int,
+    step: int,
+    plan: str,
+) -> None:
+    """Write one module's part of the checkpoint of `turn`."""
+    tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
+    for name, parameter in module.named_parameters():
+        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
+        if momentum is not None:
+            tensors[f"momentum.{name}"] = momentum
+    content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
+    note = Note(
+        format=FORMAT,
+        address=str(address),
+        turn=turn,
+        step=step,
+        plan=plan,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    here = folder(root, turn)
+    here.mkdir(parents=True, exist_ok=True)
+    _replace(here / f"{address}.safetensors", content)
+    _replace(here / f"{address}.json", msgspec.json.format(msgspec.json.encode(note)))
+
+
+@torch.no_grad()
+def restore(
+    root: Path, module: nn.Module, optimizer: torch.optim.Optimizer, *, address: Address, turn: int
+) -> None:
+    """Put weights and momentum back. Raises BadInput if a file is damaged or of another module."""
+    here = folder(root, turn)
+    note = msgspec.json.decode((here / f"{address}.json").read_bytes(), type=Note)
+    content = (here / f"{address}.safetensors").read_bytes()
+    if hashlib.sha256(content).hexdigest() != note.sha256:
+        raise BadInput(
+            [
+                f"{here / f'{address}.safetensors'} is damaged (its checksum differs): "
+                "remove this checkpoint's folder to go on from the one before"
+            ]
+        )
+    tensors: dict[str, Tensor] = load(content)
+    weights = {n.removeprefix("module."): t for n, t in tensors.items() if n.startswith("module.")}
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadInput([f"{here} is of another network: {error}"]) from error
+    for name, parameter in module.named_parameters():
+        momentum = tensors.get(f"momentum.{name}")
+        if momentum is not None:
+            layout = torch.empty_like(parameter)
+            cast(dict[str, Tensor], optimizer.state[parameter])["momentum_buffer"] = layout.copy_(
+                momentum
+            )
+
+
+def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[Note]:
+    """The complete checkpoints below `root`, oldest first; one note (of any module) for each."""
+    wanted = [str(address) for address in addresses]
+    found: list[Note] = []
+    for here in sorted(root.glob("turn-*")):
+        try:
+            notes = [
+                msgspec.json.decode((here / f"{name}.json").read_bytes(), type=Note)
+                for name in wanted
+            ]
+        except (OSError, msgspec.DecodeError):
+            continue
+        whole = all((here / f"{name}.safetensors").exists() for name in wanted)
+        if whole and {(note.turn, note.plan) for note in notes} == {(notes[0].turn, plan)}:
+            found.append(notes[0])
+    return found

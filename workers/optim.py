@@ -1,0 +1,107 @@
+"""SGD and its learning rate, driven by a module's own step (spec §1.6)."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+BASE_LR, BASE_BATCH = 0.8, 1024  # the published pair
+WARM_START = 1 / 80  # where warm-up begins, as a share of the peak: 0.01 of 0.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """How every module updates its weights: SGD with Nesterov momentum."""
+
+    epochs: int = 160
+    """Passes over the training images."""
+    max_steps: int | None = None
+    """End after so many steps, if that is earlier; the learning rate still follows --epochs."""
+    lr: float | None = None
+    """Peak learning rate. Default: 0.8 * batch / 1024."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """cosine, with warm-up; step: a tenth after half of the epochs, and after three quarters."""
+    lr_every: Literal["step", "epoch"] = "step"
+    """Follow the schedule smoothly, or set it once per epoch as the papers' code does (there the
+    last epoch has rate 0)."""
+    warmup: float | None = None
+    """Epochs of linear warm-up before the cosine. Default: a sixteenth of --epochs (10 of 160)."""
+    momentum: float = 0.9
+    """Nesterov momentum; 0 is off."""
+    weight_decay: float = 1e-4
+    """L2 penalty on all parameters, batch-norm and biases included."""
+    clip_norm: float | None = None
+    """Scale a module's gradient down to at most this norm."""
+
+    def problems(self) -> Iterator[str]:
+        """What can not be."""
+        if self.epochs < 1:
+            yield f"--epochs {self.epochs}: train for at least one epoch"
+        if self.max_steps is not None and self.max_steps < 1:
+            yield f"--max-steps {self.max_steps}: train for at least one step"
+        if self.lr is not None and self.lr < 0:
+            yield f"--lr {self.lr}: must not be negative"
+        if self.warmup is not None and self.warmup < 0:
+            yield f"--warmup {self.warmup}: must not be negative"
+        if not 0 <= self.momentum < 1:
+            yield f"--momentum {self.momentum}: from 0 up to, not including, 1"
+        if self.weight_decay < 0:
+            yield f"--weight-decay {self.weight_decay}: must not be negative"
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            yield f"--clip-norm {self.clip_norm}: must be above 0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRate:
+    """The rate of every step. With `config.lr_every == "epoch"` it is constant within an epoch."""
+
+    config: OptimConfig
+    batch: int
+    steps_per_epoch: int
+
+    @property
+    def peak(self) -> float:
+        if self.config.lr is not None:
+            return self.config.lr
+        return BASE_LR * self.batch / BASE_BATCH
+
+    def __call__(self, step: int) -> float:
+        """The rate of the update that ends step `step` (counted from 0)."""
+        done = step / self.steps_per_epoch  # epochs before this step
+        reached = (step + 1) / self.steps_per_epoch  # and after it
+        if self.config.lr_every == "epoch":
+            done = step // self.steps_per_epoch
+            reached = done + 1
+        match self.config.schedule:
+            case "constant":
+                return self.peak
+            case "step":
+                halves = done / self.config.epochs
+                return self.peak * 0.1 ** ((halves >= 0.5) + (halves >= 0.75))
+            case "cosine":
+                return self._cosine(done, reached)
+
+    def _cosine(self, done: float, reached: float) -> float:
+        """c(e) = peak (1 + cos(π e / E)) / 2, blended in linearly over the warm-up epochs."""
+        epochs, warmup = self.config.epochs, self.config.warmup
+        if warmup is None:
+            warmup = epochs / 16
+        rate = self.peak * 0.5 * (1 + math.cos(math.pi * reached / epochs))
+        if done >= warmup:
+            return rate
+        share = done / warmup
+        return rate * share + self.peak * WARM_START * (1 - share)
+
+
+def sgd(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.SGD:
+    """The optimiser of one module; its rate is set before every update."""
+    return torch.optim.SGD(
+        parameters,
+        lr=0.0,
+        momentum=config.momentum,
+        nesterov=config.momentum > 0,
+        weight_decay=config.weight_decay,
+    )

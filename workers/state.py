@@ -1,0 +1,47 @@
+"""What a module is doing, in words: for heartbeats, the console, and finding who is to blame."""
+
+from dataclasses import dataclass, field
+from time import monotonic
+
+from comm.address import Address
+from comm.channel import Wait
+from workers.schedule import Turn
+
+
+@dataclass
+class State:
+    """Written by the module's own thread, read by the heartbeat's: plain values, no lock.
+
+    `waited` sums the seconds spent waiting, by peer; `since` is when `doing` last changed;
+    `busy` sums the seconds of all turns so far.
+    """
+
+    address: Address
+    doing: str = "starting"
+    turn: Turn | None = None
+    waiting: Wait | None = None
+    since: float = field(default_factory=monotonic)
+    waited: dict[str, float] = field(default_factory=dict[str, float])
+    seconds: float = 0.0
+    turns: int = 0
+    images: int = 0
+    loss: float | None = None
+    accuracy: float | None = None
+
+    def does(self, doing: str) -> None:
+        """Say what comes next."""
+        self.doing, self.waiting, self.since = doing, None, monotonic()
+
+    def waits(self, wait: Wait) -> None:
+        """Say for whom."""
+        self.waiting, self.since = wait, monotonic()
+
+    @property
+    def word(self) -> str:
+        """For example "waiting for k1g0 at step 812"."""
+        wait = self.waiting
+        place = f" at {self.turn}" if self.turn else ""
+        if wait is None:
+            return f"{self.doing}{place}"
+        purpose = "waiting for" if wait.verb == "receive" else "waiting for room at"
+        return f"{purpose} {wait.peer}{place}"

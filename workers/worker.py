@@ -1,0 +1,318 @@
+"""One module's life: turn after turn, it hears, learns, says, and writes down.
+
+    receive    features of the row before                          row 0: permit, and the images
+    learn      drive the method's step: send ahead, exchange …     evaluation: vote
+    update     backward, clip, SGD                                 evaluation: fill in the ballot
+    record     one line; a checkpoint where one is due
+
+A worker waits only at the ends of routes, and says so first by yielding a `Wait`; `drive` goes on.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from comm.address import Address
+from comm.channel import Wait, Waits, receive, send
+from comm.errors import Diverged, WrongMessage
+from comm.message import Flag, Message
+from comm.ports import Ports
+from partition.build import LocalModule, build
+from partition.plan import Plan
+from workers import checkpoint
+from workers.ballot import Tally, merged
+from workers.data.feed import Feed
+from workers.methods.method import Method
+from workers.optim import LearningRate, OptimConfig, sgd
+from workers.record import Recorder
+from workers.schedule import Schedule, Turn
+from workers.state import State
+from workers.step import Exchange, Inbox, Lesson, SendAhead, Step
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What all modules of a run share. `save_every` counts epochs (0: only at the end)."""
+
+    plan: Plan
+    method: Method
+    optim: OptimConfig
+    schedule: Schedule
+    seed: int
+    feed: Feed
+    device: torch.device
+    checkpoints: Path | None = None
+    save_every: int = 0
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What a turn begins with: the module's input, and when voting the row before's ballots."""
+
+    features: Tensor
+    ballots: list[Tensor]
+
+
+def never() -> bool:
+    """No one asks this run to stop."""
+    return False
+
+
+class Worker:
+    """Drives the steps of one module and does their travelling.
+
+    `asked_to_stop` is consulted by k0g0 alone: it ends the run by sending STOP ahead of the turn it
+    does not begin, and every other module ends when STOP reaches it, so all end at the same turn.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        address: Address,
+        ports: Ports,
+        recorder: Recorder,
+        *,
+        asked_to_stop: Callable[[], bool] = never,
+    ) -> None:
+        self.job, self.address, self.ports, self.recorder = job, address, ports, recorder
+        self.state = State(address)
+        self.stopped_at: int | None = None
+        self._asked_to_stop = asked_to_stop
+        self.module: LocalModule = build(job.plan, address, seed=job.seed, device=job.device)
+        self.optimizer = sgd(self.module.parameters(), job.optim)
+        self._rate = LearningRate(
+            config=job.optim, batch=job.plan.batch, steps_per_epoch=job.feed.steps_per_epoch
+        )
+        self._predictors = len(job.plan.grid.rows)
+        self._counts = address == job.plan.grid.rows[-1][0]
+        self._tally = Tally(readout=job.plan.grid.readout)
+        if job.start and job.checkpoints:
+            checkpoint.restore(
+                job.checkpoints, self.module, self.optimizer, address=address, turn=job.start
+            )
+
+    def life(self) -> Waits:
+        """All turns, from `job.start` to the end of the schedule or to STOP."""
+        for turn in self.job.schedule.turns(self.job.start):
+            began = perf_counter()
+            self.state.turn = turn
+            heard = yield from self._timed(self._hear(turn))
+            if heard is None:
+                yield from self._timed(self._pass_on_stop(turn))
+                self.stopped_at = turn.index
+                break
+            if turn.learns:
+                yield from self._learn(turn, heard)
+            else:
+                yield from self._vote(turn, heard)
+            self.state.turns += 1
+            self.state.seconds += perf_counter() - began
+            if self._save_due(turn):
+                self._save(turn.index + 1, turn.step + 1)
+        end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
+        last = self.state.turn
+        if end > self.job.start and last is not None:
+            trained = last.step + (last.learns and self.stopped_at is None)
+            self._save(end, trained)
+        self.state.does("done")
+
+    # ── receive ──────────────────────────────────────────────────────────────────────────────
+
+    def _hear(self, turn: Turn) -> Generator[Wait, None, _Heard | None]:
+        """The input of this turn, or None if the run ends before it."""
+        if self.address.k == 0:
+            return (yield from self._begin(turn))
+        messages: list[Message] = []
+        for end in self.ports.heard:
+            messages.append((yield from receive(end, turn.index)))
+        if any(message.stop for message in messages):
+            return None
+        rows = self._rows(turn)
+        for message, end in zip(messages, self.ports.heard, strict=True):
+            if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
+                raise WrongMessage(
+                    f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
+                    f"expected {rows}"
+                )
+        parts = [message.tensors[0] for message in messages]
+        features = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        ballots = [] if turn.learns else [message.tensors[1] for message in messages]
+        return _Heard(features, ballots)
+
+    def _begin(self, turn: Turn) -> Generator[Wait, None, _Heard | None]:
+        """Row 0: leave to begin, and the images."""
+        if self.ports.permit is not None:
+            if (yield from receive(self.ports.permit, turn.index)).stop:
+                return None
+        elif (turn.learns or turn.first) and self._asked_to_stop():
+            return None
+        for end in self.ports.permits:
+            yield from send(end, Message(turn=turn.index))
+        feed = self.job.feed
+        if turn.split is None:
+            images = feed.images(turn.step)
+        else:
+            images = feed.eval_images(turn.split, turn.batch)
+        layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
+        return _Heard(images.to(self.job.device, memory_format=layout), [])
+
+    def _pass_on_stop(self, turn: Turn) -> Waits:
+        for end in (*self.ports.permits, *self.ports.ahead):
+            yield from send(end, Message(turn=turn.index, flags=Flag.STOP))
+
+    def _rows(self, turn: Turn) -> int:
+        feed = self.job.feed
+        if turn.split is None:
+            return feed.rows(turn.step)
+        return len(feed.eval_labels(turn.split, turn.batch))
+
+    # ── learn, vote ──────────────────────────────────────────────────────────────────────────
+
+    def _learn(self, turn: Turn, heard: _Heard) -> Waits:
+        self.state.does("learning")
+        self.module.train()
+        labels = self.job.feed.labels(turn.step).to(self.job.device)
+        inbox = Inbox(features=heard.features, labels=labels)
+        lesson = yield from self._travel(turn, self.job.method.learn(self.module, inbox))
+        values = self._update(turn, lesson)
+        values["accuracy"] = self._accuracy(lesson, labels)
+        self.recorder.lesson(turn=turn.index, step=turn.step, epoch=turn.epoch, values=values)
+        self.state.loss, self.state.accuracy = values["loss"], values["accuracy"]
+        self.state.images += len(labels)
+
+    def _update(self, turn: Turn, lesson: Lesson) -> dict[str, float]:
+        """Backward and one optimiser step; what to record of it."""
+        total = torch.stack(list(lesson.losses.values())).sum()
+        values = {"loss": total.item()}
+        values |= {name: loss.item() for name, loss in lesson.losses.items()}
+        if not torch.isfinite(total):
+            named = ", ".join(f"{name} {values[name]}" for name in lesson.losses)
+            raise Diverged(
+                f"the loss is {values['loss']} ({named}); try a lower --lr or --clip-norm"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # pyright: ignore[reportUnknownMemberType]
+        if self.job.optim.clip_norm is not None:
+            norm = torch.nn.utils.clip_grad_norm_(
+                self.module.parameters(), self.job.optim.clip_norm
+            )
+            values["norm"] = norm.item()
+        values["lr"] = self._rate(turn.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = values["lr"]
+        self.optimizer.step()
+        return values
+
+    @staticmethod
+    def _accuracy(lesson: Lesson, labels: Tensor) -> float:
+        right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
+        return 100 * right / len(labels)
+
+    @torch.no_grad()  # holds whenever this generator runs, and only then
+    def _voice(self, turn: Turn, heard: _Heard) -> Generator[Wait, None, tuple[Tensor, Tensor]]:
+        """The features to pass on, and the ballot with this module's vote on it."""
+        step = self.job.method.vote(self.module, heard.features)
+        vote = yield from self._travel(turn, step)
+        own = torch.softmax(vote.logits, dim=1)
+        ballot = merged(heard.ballots, len(own), self._predictors, own)
+        ballot[:, self.address.k] = own
+        return vote.features, ballot
+
+    def _vote(self, turn: Turn, heard: _Heard) -> Waits:
+        assert turn.split is not None
+        self.state.does("evaluating")
+        self.module.eval()
+        features, ballot = yield from self._voice(turn, heard)
+        message = Message(
+            turn=turn.index, rows=len(ballot), flags=Flag.VOTE, tensors=(features, ballot)
+        )
+        for end in self.ports.ahead:
+            yield from self._timed(send(end, message))
+        if "ballots" in self.ports.groups:  # a last row without a read-out head counts together
+            group = self.ports.groups["ballots"]
+            others = yield from self._timed(group.exchange(turn.index, ballot, Flag.VOTE))
+            ballot = torch.stack([ballot, *others]).mean(dim=0)
+        if self._counts:
+            self._count(turn, ballot)
+
+    def _count(self, turn: Turn, ballot: Tensor) -> None:
+        assert turn.split is not None
+        if turn.first:
+            self._tally = Tally(readout=self.job.plan.grid.readout)
+        labels = self.job.feed.eval_labels(turn.split, turn.batch).to(ballot.device)
+        self._tally.add(ballot, labels)
+        if turn.last:
+            result = self._tally.result(epoch=turn.epoch, step=turn.step, split=turn.split)
+            self.recorder.result(turn.index, result)
+
+    # ── travel ───────────────────────────────────────────────────────────────────────────────
+
+    def _travel(self, turn: Turn, step: Step[T]) -> Generator[Wait, None, T]:
+        """Drive a method's step: carry out what it yields, answer with what arrives."""
+        flags = Flag.NONE if turn.learns else Flag.VOTE
+        answer: Any = None
+        while True:
+            try:
+                word = step.send(answer)
+            except StopIteration as end:
+                return end.value
+            match word:
+                case SendAhead(features):
+                    answer = None
+                    message = Message(
+                        turn=turn.index, rows=len(features), flags=flags, tensors=(features,)
+                    )
+                    for end in self.ports.ahead:
+                        yield from self._timed(send(end, message))
+                case Exchange(name, tensor):
+                    answer = []
+                    if name in self.ports.groups:
+                        group = self.ports.groups[name]
+                        answer = yield from self._timed(group.exchange(turn.index, tensor, flags))
+
+    def _timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
+        """Let `waits` happen, and put the time of each down to the peer it is for."""
+        doing, began, peer = self.state.doing, 0.0, ""
+        while True:
+            try:
+                wait = next(waits)  # returns from the wait before, and may block in it
+            except StopIteration as end:
+                result: T = end.value
+                break
+            finally:
+                if peer:
+                    waited = self.state.waited
+                    waited[peer] = waited.get(peer, 0.0) + perf_counter() - began
+            self.state.waits(wait)
+            began, peer = perf_counter(), wait.peer
+            yield wait
+        self.state.does(doing)
+        return result
+
+    # ── record ───────────────────────────────────────────────────────────────────────────────
+
+    def _save_due(self, turn: Turn) -> bool:
+        every = self.job.save_every
+        return bool(every) and turn.learns and turn.last and turn.epoch % every == 0
+
+    def _save(self, turn: int, step: int) -> None:
+        if self.job.checkpoints is None:
+            return
+        self.state.does("saving")
+        checkpoint.store(
+            self.job.checkpoints,
+            self.module,
+            self.optimizer,
+            address=self.address,
+            turn=turn,
+            step=step,
+            plan=self.job.plan.digest,
+        )
