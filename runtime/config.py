@@ -1,0 +1,118 @@
+"""A whole run as one value: the command line's words, and the run directory's `config.json`."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from comm.errors import BadInput
+from partition.config import GridConfig
+from workers.data.config import DataConfig
+from workers.methods import METHODS, AnyMethod, name_of
+from workers.methods.gn_dgl import GNDGL
+from workers.methods.method import Method
+from workers.optim import OptimConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where and how it runs."""
+
+    run_dir: Path | None = None
+    """Where the run leaves its traces. Default: a new folder below runs/."""
+    resume: Path | None = None
+    """Go on with the run in this directory, from its last complete checkpoint, as it was set up."""
+    seed: int = 0
+    """Of weights, shuffling and augmentation."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPUs if there are any; a process takes GPU (local rank % GPUs)."""
+    threads: int | None = None
+    """Compute threads per process. Default: the cores of this host, shared out evenly."""
+    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
+    """Layout of maps; auto: channels_last on the CPU, where it is faster."""
+    debug: bool = False
+    """The whole grid in this one process: breakpoints work, autograd's anomaly detection is on."""
+    eval_every: int = 1
+    """Evaluate after every so many epochs, and after the last; 0: never."""
+    save_every: int = 0
+    """Write a checkpoint after every so many epochs; there is always one at the end."""
+    stall: float = 30.0
+    """Seconds without progress or sign of life after which the run is ended, with the cause."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that defines a run."""
+
+    method: AnyMethod = field(default_factory=GNDGL)
+    grid: GridConfig = field(default_factory=GridConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+def _plain(value: object) -> Any:
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def _typed(value: object, kind: type[Any]) -> Any:
+    def revive(wanted: type[Any], found: Any) -> Any:
+        return wanted(found)
+
+    return msgspec.convert(value, kind, dec_hook=revive, strict=False)
+
+
+def to_json(config: Config) -> bytes:
+    """The configuration as readable JSON."""
+    plain = {
+        "method": {"name": name_of(config.method), **_plain(config.method)},
+        **{part: _plain(getattr(config, part)) for part in ("grid", "data", "optim", "run")},
+    }
+    return msgspec.json.format(msgspec.json.encode(plain))
+
+
+def from_json(text: bytes) -> Config:
+    """What `to_json` wrote. Raises BadInput for anything else."""
+    try:
+        plain = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
+        rule = plain["method"]
+        method: Method = _typed(rule, METHODS[rule.pop("name")])
+        return Config(
+            method=method,  # pyright: ignore[reportArgumentType]
+            grid=_typed(plain["grid"], GridConfig),
+            data=_typed(plain["data"], DataConfig),
+            optim=_typed(plain["optim"], OptimConfig),
+            run=_typed(plain["run"], RunConfig),
+        )
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise BadInput([f"config.json is not one of this version: {error}"]) from error
+
+
+def problems(config: Config) -> list[str]:
+    """What is wrong with the method, the optimiser and the run's own settings."""
+    run = config.run
+    found = [*config.method.problems(), *config.optim.problems()]
+    if run.eval_every < 0:
+        found.append(f"--eval-every {run.eval_every}: 0 (never) or more")
+    if run.save_every < 0:
+        found.append(f"--save-every {run.save_every}: 0 (only at the end) or more")
+    if run.stall <= 0:
+        found.append(f"--stall {run.stall:g}: must be above 0")
+    if run.threads is not None and run.threads < 1:
+        found.append(f"--threads {run.threads}: at least 1")
+    return found
+
+
+def resumed(config: Config, stored: Config) -> Config:
+    """The stored configuration, to be continued. Raises BadInput if others are given beside it."""
+    directory = config.run.resume
+    alone = Config(run=RunConfig(resume=directory))
+    if config != alone:
+        raise BadInput(
+            ["--resume takes all settings from the run it goes on with: leave out the others"]
+        )
+    return dataclasses.replace(
+        stored, run=dataclasses.replace(stored.run, resume=directory, run_dir=directory)
+    )

@@ -1,0 +1,55 @@
+"""Which device, cores and threads a process of the grid gets."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    import torch
+
+
+def cores() -> list[int]:
+    """The cores this process may use."""
+    return sorted(psutil.Process().cpu_affinity() or range(os.cpu_count() or 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """One process's part of the host: compute threads, and the cores it is pinned to (None: any)."""
+
+    threads: int
+    cores: tuple[int, ...] | None
+
+
+def share_of(local_rank: int, local_processes: int, threads: int | None) -> Share:
+    """The cores of the host, shared out evenly; processes are pinned where there are enough."""
+    available = cores()
+    each = max(1, len(available) // local_processes)
+    wanted = min(threads or each, len(available))
+    if local_processes * wanted > len(available):
+        return Share(threads=wanted, cores=None)
+    first = local_rank * wanted
+    return Share(threads=wanted, cores=tuple(available[first : first + wanted]))
+
+
+def device_name(wanted: str, local_rank: int) -> str:
+    """`auto`, `cpu` or `cuda` to a torch device: with fewer GPUs than processes they share."""
+    import torch
+
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return "cpu"
+    return f"cuda:{local_rank % torch.cuda.device_count()}"
+
+
+def settle(share: Share, device: str) -> "torch.device":
+    """Make this process use its share and no more."""
+    import torch
+
+    if share.cores is not None:
+        psutil.Process().cpu_affinity(list(share.cores))
+    torch.set_num_threads(share.threads)
+    if device != "cpu":
+        torch.cuda.set_device(device)
+    return torch.device(device)

@@ -1,0 +1,14 @@
+"""Imported once, by the fork server: what its children share, and how it ends with the launcher.
+
+It leaves the terminal's session, so that Ctrl-C reaches the launcher alone. Nothing here computes,
+starts a thread or touches a GPU; what is imported is shared by all workers.
+"""
+
+import os
+
+from runtime.death import die_with_parent
+
+os.setsid()
+die_with_parent()
+
+import runtime.member  # noqa: E402, F401

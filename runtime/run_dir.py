@@ -1,0 +1,79 @@
+"""Where a run leaves its traces.
+
+    config.json    plan.json  plan.txt              how it was set up
+    modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
+    checkpoints/turn-0000790/k0g0.safetensors …
+    summary.json   summary.txt                      how it ended
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from comm.address import Address
+from comm.errors import BadInput
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """The paths below a run directory."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "summary.json"
+
+    def module(self, address: Address) -> Path:
+        """The folder of one module."""
+        return self.root / "modules" / str(address)
+
+    def problems(self, *, resume: bool) -> list[str]:
+        """Why this directory can not be used; writes nothing but the folder itself."""
+        if resume:
+            return (
+                [] if self.config.exists() else [f"--resume {self.root}: no run is recorded there"]
+            )
+        if self.config.exists():
+            return [
+                f"{self.root} already holds a run: choose another --run-dir, "
+                f"or go on with it: --resume {self.root}"
+            ]
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            return [
+                f"the run directory {self.root} can not be written ({error.strerror}): "
+                "choose another --run-dir"
+            ]
+        return []
+
+    def claim(self, config: bytes) -> None:
+        """Make it this run's. Raises BadInput if another run was faster."""
+        try:
+            with self.config.open("xb") as file:
+                file.write(config)
+        except FileExistsError as error:
+            raise BadInput([f"{self.root} already holds a run: choose another --run-dir"]) from error
+
+
+def default_run_dir(name: str) -> Path:
+    """A new folder below runs/, named by the time and `name`."""
+    now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{now}-{name}-{os.getpid()}"

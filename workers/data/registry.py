@@ -1,0 +1,30 @@
+"""The datasets by name. To add one: a file beside this one, and its name here."""
+
+import difflib
+from collections.abc import Callable, Mapping
+
+from comm.errors import BadInput
+from workers.data.cifar10 import cifar10
+from workers.data.config import DataConfig
+from workers.data.digits import digits
+from workers.data.folder import folder
+from workers.data.source import Source
+from workers.data.synthetic import synthetic
+
+DATASETS: Mapping[str, Callable[[DataConfig], Source]] = {
+    "digits": digits,
+    "synthetic": synthetic,
+    "cifar10": cifar10,
+    "folder": folder,
+}
+
+
+def source_of(config: DataConfig) -> Source:
+    """The source that the configuration names. Raises BadInput if it cannot be found."""
+    make = DATASETS.get(config.dataset)
+    if make is None:
+        near = difflib.get_close_matches(config.dataset.lower(), DATASETS, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        names = ", ".join(DATASETS)
+        raise BadInput([f"there is no dataset {config.dataset!r}: {guess}choose one of {names}"])
+    return make(config)
