@@ -53,8 +53,8 @@ class Deadlock(RunError):
 class ModuleFailed(RunError):
     """A module failed; prints "k3g1 failed at step 812: …"."""
 
-    def __init__(self, address: str, place: str, cause: BaseException) -> None:
-        self.address, self.place = address, place
+    def __init__(self, address: str, turn: int, place: str, cause: BaseException) -> None:
+        self.address, self.turn = address, turn
         text = str(cause).strip() or type(cause).__name__
         named = text if isinstance(cause, LociError) else f"{type(cause).__name__}: {text}"
         super().__init__(f"{address} failed at {place}: {named}")

@@ -6,7 +6,7 @@ and the generation, so a restarted run never meets the keys of the dead one.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -52,7 +52,7 @@ def _agree(store: dist.Store, meeting: Meeting) -> None:
 
 
 @contextmanager
-def meet(meeting: Meeting) -> Iterator[dist.Store]:
+def meet(meeting: Meeting) -> Generator[dist.Store]:
     """Connect with the other processes for the duration of the block; yields the shared store.
 
     Raises PlanMismatch before any connection is made if this process has another plan than rank 0.

@@ -148,7 +148,7 @@ class Listener:
         self._socket.bind(endpoint(folder))
 
     def reports(self, timeout: float) -> list[Report]:
-        """What has arrived, waiting up to `timeout` seconds for the first. Drops what is no report."""
+        """What has arrived, waiting `timeout` seconds at most. What is no report is dropped."""
         found: list[Report] = []
         wait = int(1000 * timeout)
         while self._socket.poll(wait):

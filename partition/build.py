@@ -52,4 +52,6 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
     draw(module.head, seed, f"head.{behind}.g{address.g}")
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     dtype: torch.dtype = getattr(torch, plan.dtype)
-    return module.to(device=device, dtype=dtype, memory_format=layout)
+    module.to(device=device, dtype=dtype)
+    # torch's stubs leave out the overload for a layout alone
+    return module.to(memory_format=layout)  # pyright: ignore

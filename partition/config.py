@@ -20,3 +20,8 @@ class GridConfig:
     every module but the last one, for example s1b4 s2b4."""
     window: int = 4
     """Batches that a row may run ahead of the next one. Any window gives the same numbers."""
+
+    @property
+    def groups_per_row(self) -> tuple[int, ...]:
+        """One number per row, if one was given for all."""
+        return self.groups * self.depth if len(self.groups) == 1 else self.groups

@@ -8,6 +8,8 @@ output channels, linear layers as PyTorch does by default.
 
 import hashlib
 import math
+from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +77,6 @@ def draw(module: nn.Module, seed: int, prefix: str) -> None:
 
     Batch-norm starts at weight 1, bias 0, as constructed.
     """
-    for path, layer in module.named_modules():
+    for path, layer in cast(Iterator[tuple[str, nn.Module]], module.named_modules()):
         if isinstance(layer, Conv | Dense):
             layer.draw(seed, f"{prefix}.{path}")

@@ -41,7 +41,7 @@ def plan(request: Request) -> Plan:
     """The plan for `request`. Raises BadInput with every problem there is."""
     config = request.config
     net = network(config.network, config.widths, request.data.shape)
-    groups = config.groups * config.depth if len(config.groups) == 1 else config.groups
+    groups = config.groups_per_row
     problems = [*_grid_problems(request, net, groups), *_cut_problems(config, net)]
     if problems:
         raise BadInput(problems)

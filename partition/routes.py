@@ -9,7 +9,6 @@ from partition.heads import pooled_shape
 from partition.plan import ModulePlan
 from partition.wiring import Wiring
 
-
 Drawn = tuple[Address, Address, Kind, str, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 
 

@@ -1,4 +1,4 @@
-"""Ties a process's life to its parent's: when the parent dies, however it dies, so does the child."""
+"""Ties a process's life to its parent's: however the parent dies, so does the child."""
 
 import ctypes
 import os

@@ -17,7 +17,7 @@ def cores() -> list[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """One process's part of the host: compute threads, and the cores it is pinned to (None: any)."""
+    """One process's part of the host: threads, and the cores it is pinned to (None: any)."""
 
     threads: int
     cores: tuple[int, ...] | None

@@ -11,4 +11,4 @@ from runtime.death import die_with_parent
 os.setsid()
 die_with_parent()
 
-import runtime.member  # noqa: E402, F401
+import runtime.member  # noqa: E402, F401  # pyright: ignore[reportUnusedImport]

@@ -1,9 +1,9 @@
 """Where a run leaves its traces.
 
-    config.json    plan.json  plan.txt              how it was set up
-    modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
-    checkpoints/turn-0000790/k0g0.safetensors …
-    summary.json   summary.txt                      how it ended
+config.json    plan.json  plan.txt              how it was set up
+modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
+checkpoints/turn-0000790/k0g0.safetensors …
+summary.json   summary.txt                      how it ended
 """
 
 import os
@@ -70,7 +70,9 @@ class RunDir:
             with self.config.open("xb") as file:
                 file.write(config)
         except FileExistsError as error:
-            raise BadInput([f"{self.root} already holds a run: choose another --run-dir"]) from error
+            raise BadInput(
+                [f"{self.root} already holds a run: choose another --run-dir"]
+            ) from error
 
 
 def default_run_dir(name: str) -> Path:

@@ -109,7 +109,7 @@ def test_dgl_in_memory(depth: int, tail: str) -> None:
 
 
 def test_the_comparison_notices_a_missing_factor_two() -> None:
-    """Negative control: the diversity term as the paper's Eq. (1) literally reads, at half weight."""
+    """Negative control: the diversity term as Eq. (1) literally reads, at half its weight."""
     assert compare(GNDGL(pool=4), 4, 2, window=2, seed=0, factor=1.0) > 1e-6
 
 

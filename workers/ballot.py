@@ -9,6 +9,7 @@ m holds the mean over the groups of row m.
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -62,7 +63,7 @@ class Tally:
     def add(self, ballot: Tensor, labels: Tensor) -> None:
         """Count one batch: ballot (batch, predictors, classes), labels (batch,)."""
         answers = torch.cat([ballot, ensemble(ballot).unsqueeze(1)], dim=1).argmax(dim=2)
-        right: list[int] = (answers == labels.unsqueeze(1)).sum(dim=0).tolist()
+        right = cast(list[int], (answers == labels.unsqueeze(1)).sum(dim=0).tolist())
         self.right = [a + b for a, b in zip(self.right or [0] * len(right), right, strict=True)]
         chosen = ballot[:, -1].gather(1, labels.unsqueeze(1)).clamp_min(1e-30)
         self.loss -= chosen.log().sum().item()

@@ -35,8 +35,10 @@ def drive(workers: Sequence[Worker], pick: Pick = earliest) -> None:
         try:
             wait = next(life, None)
         except Exception as error:
-            place = str(worker.state.turn or "the start")
-            raise ModuleFailed(str(worker.address), place, error) from error
+            turn = worker.state.turn
+            raise ModuleFailed(
+                str(worker.address), turn.index if turn else -1, str(turn or "the start"), error
+            ) from error
         if wait is not None:
             parked[worker] = wait
 

@@ -9,7 +9,7 @@ A worker waits only at the ends of routes, and says so first by yielding a `Wait
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
@@ -98,6 +98,11 @@ class Worker:
             checkpoint.restore(
                 job.checkpoints, self.module, self.optimizer, address=address, turn=job.start
             )
+
+    def evaluating(self, schedule: Schedule) -> "Worker":
+        """The same module, to evaluate and nothing else."""
+        self.job = replace(self.job, schedule=schedule, start=0, checkpoints=None)
+        return self
 
     def life(self) -> Waits:
         """All turns, from `job.start` to the end of the schedule or to STOP."""

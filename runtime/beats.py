@@ -1,0 +1,38 @@
+"""A process's heartbeat, and its modules' timings, from the states of its workers."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+import psutil
+
+from comm.telemetry import Beat, ModuleBeat
+from workers.state import State
+
+
+def module_beat(state: State) -> ModuleBeat:
+    """One module's state, as plain values."""
+    turn, wait = state.turn, state.waiting
+    return ModuleBeat(
+        address=str(state.address),
+        word=state.word,
+        waits_for=wait.peer if wait else None,
+        turn=turn.index if turn else -1,
+        step=turn.step if turn else 0,
+        epoch=turn.epoch if turn else 0,
+        turns=state.turns,
+        images=state.images,
+        still=monotonic() - state.since,
+        seconds=state.seconds,
+        waited=dict(state.waited),
+        loss=state.loss,
+        accuracy=state.accuracy,
+    )
+
+
+def beat(rank: int, states: Sequence[State]) -> Beat:
+    """The heartbeat of a process."""
+    return Beat(
+        rank=rank,
+        modules=[module_beat(state) for state in states],
+        resident=psutil.Process().memory_info().rss,
+    )

@@ -1,0 +1,118 @@
+"""The commands, read from types: their help, their checks, and what each does."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from comm.errors import BadInput, LociError
+from runtime.config import Config
+from runtime.evaluate import evaluate
+from runtime.lockstep import train_in_lockstep
+from runtime.ready import make_ready
+from runtime.recipes import RECIPES, expanded
+from runtime.table import plan_table
+from runtime.torchrun import train_under_torchrun
+from runtime.train import train_here, under_torchrun
+
+EXIT_BAD_INPUT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Config):
+    """Train a network as a grid of local modules, each a process of its own.
+
+    --recipe NAME stands for a whole command line; anything given beside it replaces its words.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowPlan(Config):
+    """Show the grid that train would start: blocks, widths, routes, bytes, MACs, speed-ups."""
+
+    json: bool = False
+    """Print the plan as JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Evaluate a trained run on its test images, from its last checkpoint."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """Directory of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """List the recipes: command lines with a name."""
+
+
+Command = (
+    Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Recipes, tyro.conf.subcommand("recipes")]
+)
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and run one command line; the exit code."""
+    console = Console(soft_wrap=True)
+    try:
+        command = tyro.cli(
+            Command,  # pyright: ignore[reportArgumentType]
+            prog="launch.py",
+            args=expanded(arguments),
+            config=(
+                tyro.conf.CascadeSubcommandArgs,
+                tyro.conf.OmitArgPrefixes,
+                tyro.conf.FlagCreatePairsOff,
+                tyro.conf.DisallowNone,
+            ),
+        )
+        return _do(command, console)
+    except BadInput as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except LociError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _do(command: Train | ShowPlan | Evaluate | Recipes, console: Console) -> int:
+    match command:
+        case Train():
+            config = _config(command)
+            if under_torchrun():
+                return train_under_torchrun(config, console)
+            if config.run.debug:
+                return train_in_lockstep(config, console)
+            return train_here(config, console)
+        case ShowPlan():
+            ready = make_ready(_config(command))
+            if command.json:
+                print(json.dumps(json.loads(ready.plan.to_json()), indent=2))
+            else:
+                console.print(plan_table(ready.plan))
+            return 0
+        case Evaluate():
+            return evaluate(command.run_dir, console)
+        case Recipes():
+            for name, line in RECIPES.items():
+                console.print(f"{name}\n    {line}", highlight=False)
+            return 0
+
+
+def _config(command: Config) -> Config:
+    return Config(
+        method=command.method,
+        grid=command.grid,
+        data=command.data,
+        optim=command.optim,
+        run=command.run,
+    )

@@ -1,0 +1,77 @@
+"""How a failed process says what happened to it, and how the cause is told from its echoes."""
+
+import json
+import signal
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from comm.errors import BadInput, ModuleFailed, PeerLost
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureNote:
+    """One process's own account. `echo`: it failed because another process was gone."""
+
+    rank: int
+    turn: int
+    line: str
+    echo: bool
+    trace: str
+
+
+def write_note(folder: Path, rank: int, error: BaseException) -> None:
+    """Leave an account in the session folder."""
+    cause = error.__cause__ if isinstance(error, ModuleFailed) else error
+    known = isinstance(error, ModuleFailed | BadInput)
+    note = FailureNote(
+        rank=rank,
+        turn=error.turn if isinstance(error, ModuleFailed) else -1,
+        line=str(error) if known else f"rank {rank} failed: {type(error).__name__}: {error}",
+        echo=isinstance(cause, PeerLost),
+        trace="".join(traceback.format_exception(error)),
+    )
+    aside = folder / f"failed-{rank}.part"
+    aside.write_text(json.dumps(asdict(note)))
+    aside.replace(folder / f"failed-{rank}.json")
+
+
+def read_notes(folder: Path) -> list[FailureNote]:
+    """All accounts so far."""
+    found: list[FailureNote] = []
+    for path in sorted(folder.glob("failed-*.json")):
+        try:
+            found.append(msgspec.json.decode(path.read_bytes(), type=FailureNote))
+        except (OSError, msgspec.DecodeError):
+            continue
+    return found
+
+
+def cause(notes: Sequence[FailureNote], exits: Mapping[int, int], words: Mapping[int, str]) -> str:
+    """One line naming what ended the run.
+
+    `exits` holds the exit codes of processes that ended badly by themselves, `words` the last state
+    of each rank. A process that was killed comes first, then the earliest failure that is not the
+    echo of another one's end.
+    """
+    noted = {note.rank for note in notes}
+    for rank, code in sorted(exits.items()):
+        if code < 0:
+            name = signal.Signals(-code).name
+            return f"{words.get(rank, f'rank {rank}')}: killed by {name}{_hint(name)}"
+    real = [note for note in notes if not note.echo]
+    if real:
+        return min(real, key=lambda note: (note.turn, note.rank)).line
+    for rank, code in sorted(exits.items()):
+        if rank not in noted:
+            return f"{words.get(rank, f'rank {rank}')}: ended with exit code {code}"
+    if notes:
+        return min(notes, key=lambda note: (note.turn, note.rank)).line
+    return "a process ended without a word"
+
+
+def _hint(name: str) -> str:
+    return " (out of memory?)" if name == "SIGKILL" else ""

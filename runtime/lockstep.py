@@ -1,0 +1,67 @@
+"""The whole grid in this one process, module after module: breakpoints work, every step is exact.
+
+The same workers, methods and numbers as with one process each; only the transport is memory.
+"""
+
+import signal
+import sys
+from contextlib import ExitStack
+from types import FrameType
+
+import torch
+from rich.console import Console
+
+from comm.errors import ModuleFailed
+from comm.telemetry import Evaluated
+from runtime.config import Config
+from runtime.devices import device_name, settle, share_of
+from runtime.job import job_of, start_of
+from runtime.member import write_timings
+from runtime.ready import make_ready
+from runtime.recorder import RunRecorder
+from runtime.summary import results_line, summarise
+from runtime.train import EXIT_FAILED, EXIT_INTERRUPTED, claim, run_dir_problems, settled
+from workers.drive import drive
+from workers.grid import hire
+
+
+def train_in_lockstep(config: Config, console: Console) -> int:
+    """Run everything here; the exit code. Ctrl-C ends it at a common step, twice at once."""
+    config = settled(config)
+    ready = make_ready(config, expect=run_dir_problems(config))
+    start = start_of(ready.config, ready.plan)
+    run_dir = claim(ready.config, ready.plan)
+    console.print(f"{ready.plan.method} {ready.plan.network} {ready.plan.grid}: {run_dir.root}")
+    device = settle(share_of(0, 1, config.run.threads), device_name(config.run.device, 0))
+    asked: list[int] = []
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    def tell(result: Evaluated) -> None:
+        console.print(results_line(result))
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(torch.autograd.set_detect_anomaly(True))
+            job = job_of(ready.config, ready.plan, ready.data, device, start)
+            recorders = {
+                address: stack.enter_context(
+                    RunRecorder(run_dir.module(address), turn=start, tell=tell)
+                )
+                for address in ready.plan.grid
+            }
+            workers = hire(job, recorders, asked_to_stop=lambda: bool(asked))
+            drive(workers)
+            write_timings(run_dir, 0, workers)
+    except ModuleFailed as error:
+        print(error, file=sys.stderr)
+        return EXIT_FAILED
+    finally:
+        signal.signal(signal.SIGINT, before)
+    ended = "stopped as asked, at one common step" if asked else "finished"
+    summarise(run_dir, ready.plan, ended=ended, console=console)
+    return EXIT_INTERRUPTED if asked else 0

@@ -1,0 +1,98 @@
+"""Everything that is decided before the first process starts, with all problems at once."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from comm.errors import BadInput
+from partition.data_spec import DataSpec
+from partition.plan import Plan
+from partition.planner import Request, plan
+from runtime import config as configs
+from runtime.config import Config
+from runtime.devices import cores
+from workers.data.batches import check_batches
+from workers.data.prepare import prepare
+from workers.data.prepared import Prepared
+from workers.methods import name_of
+
+# Stands in where the data has a problem, so that the grid's own problems are found as well.
+_ANY_DATA = DataSpec(name="any", shape=(3, 32, 32), classes=10, train=1, test=1, digest="")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A run that may start: its plan, and the folder its data was prepared in."""
+
+    config: Config
+    plan: Plan
+    data: Path
+
+    @property
+    def digest(self) -> str:
+        """What all processes must agree on: the plan, the method, the optimiser and the seed."""
+        terms = configs.to_json(
+            Config(
+                method=self.config.method,
+                grid=self.config.grid,
+                optim=self.config.optim,
+                run=configs.RunConfig(
+                    seed=self.config.run.seed,
+                    eval_every=self.config.run.eval_every,
+                    save_every=self.config.run.save_every,
+                ),
+            )
+        )
+        return hashlib.sha256(terms + self.plan.digest.encode()).hexdigest()
+
+
+def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
+    """Check everything and draw the plan. Raises BadInput with every problem, `expect` included."""
+    problems = list(expect or [])
+    problems += configs.problems(config)
+    problems += _device_problems(config)
+    data, spec = None, _ANY_DATA
+    try:
+        data = prepare(config.data)
+        spec = Prepared(data).spec
+        problems += check_batches(config.data, spec)
+    except BadInput as error:
+        problems += error.problems
+    drawn = None
+    try:
+        drawn = plan(request(config, spec))
+    except BadInput as error:
+        problems += error.problems
+    if problems or data is None or drawn is None:
+        raise BadInput(problems)
+    return Ready(config=config, plan=drawn, data=data)
+
+
+def request(config: Config, spec: DataSpec) -> Request:
+    """What the planner needs to know of a configuration."""
+    run = config.run
+    on_gpu = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
+    layout = run.memory_format
+    if layout == "auto":
+        layout = "contiguous" if on_gpu else "channels_last"
+    return Request(
+        method=name_of(config.method),
+        wiring=config.method.wiring(),
+        config=config.grid,
+        data=spec,
+        batch=config.data.batch,
+        eval_batch=config.data.eval_batch,
+        channels_last=layout == "channels_last",
+    )
+
+
+def _device_problems(config: Config) -> list[str]:
+    found: list[str] = []
+    if config.run.device == "cuda" and not torch.cuda.is_available():
+        found.append("--device cuda: torch sees no GPU here; use --device cpu, or leave it out")
+    threads = config.run.threads
+    if threads is not None and threads > len(cores()):
+        found.append(f"--threads {threads}: this host has {len(cores())} cores to use")
+    return found

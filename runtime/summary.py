@@ -1,0 +1,126 @@
+"""How a run ended: one file, one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from comm.telemetry import Evaluated
+from partition.plan import Plan
+from runtime.run_dir import RunDir
+from runtime.table import size
+
+
+class Timing(msgspec.Struct, kw_only=True):
+    """A module's `timing.json`, as far as the table needs it."""
+
+    rank: int
+    resident: int
+    images: int
+    seconds: float
+    waited: dict[str, float]
+    step: int
+    turns: int
+
+
+class _Line(msgspec.Struct):
+    evaluation: Any = None
+
+
+def evaluations(run_dir: RunDir, plan: Plan) -> list[dict[str, Any]]:
+    """Every evaluation of a run, oldest first, from the metrics of the module that counts."""
+    path = run_dir.module(plan.grid.rows[-1][0]) / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = (msgspec.json.decode(line, type=_Line) for line in path.read_bytes().splitlines())
+    return [line.evaluation for line in lines if line.evaluation is not None]
+
+
+def timings(run_dir: RunDir, plan: Plan) -> dict[str, Timing]:
+    """What each module measured of itself, by address."""
+    found: dict[str, Timing] = {}
+    for address in plan.grid:
+        path = run_dir.module(address) / "timing.json"
+        if path.exists():
+            found[str(address)] = msgspec.json.decode(path.read_bytes(), type=Timing)
+    return found
+
+
+def results_line(result: Evaluated) -> str:
+    """An evaluation in one line."""
+    rows = " ".join(f"{value:.2f}" for value in result.rows)
+    head = "" if result.head is None else f", head {result.head:.2f}"
+    return (
+        f"epoch {result.epoch}: {result.split} accuracy, %: rows {rows}{head}, "
+        f"ensemble {result.ensemble:.2f}; loss {result.loss:.4f}"
+    )
+
+
+def results_table(results: Sequence[dict[str, Any]]) -> RenderableType:
+    """Evaluations as a table, one row each."""
+    table = Table(title="accuracy, %", title_justify="left", box=None, pad_edge=False)
+    rows = len(results[0]["rows"])
+    names = [*(f"row {k}" for k in range(rows)), "head", "ensemble", "loss"]
+    for name in ("epoch", "split", *names):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for result in results:
+        head = result["head"]
+        table.add_row(
+            str(result["epoch"]),
+            result["split"],
+            *(f"{value:.2f}" for value in result["rows"]),
+            "–" if head is None else f"{head:.2f}",
+            f"{result['ensemble']:.2f}",
+            f"{result['loss']:.4f}",
+        )
+    return table
+
+
+def modules_table(found: dict[str, Timing]) -> RenderableType:
+    """What each module did with its time."""
+    table = Table(title="modules", title_justify="left", box=None, pad_edge=False)
+    for name in ("module", "rank", "images/s", "waiting", "mostly for", "memory"):
+        table.add_column(name, justify="left" if name in ("module", "mostly for") else "right")
+    for address, timing in found.items():
+        peer, most = max(timing.waited.items(), key=lambda item: item[1], default=("–", 0.0))
+        share = sum(timing.waited.values()) / timing.seconds if timing.seconds else 0.0
+        table.add_row(
+            address,
+            str(timing.rank),
+            f"{timing.images / timing.seconds:.1f}" if timing.seconds else "–",
+            f"{100 * share:.1f} %",
+            peer if most > 0 else "–",
+            size(timing.resident),
+        )
+    return table
+
+
+def summarise(run_dir: RunDir, plan: Plan, *, ended: str, console: Console) -> None:
+    """Write summary.json and summary.txt, and print the table."""
+    results, found = evaluations(run_dir, plan), timings(run_dir, plan)
+    parts: list[RenderableType] = []
+    if results:
+        parts += [results_table(results[-10:]), Text()]
+    if found:
+        parts += [modules_table(found), Text()]
+    parts.append(Text(f"{ended}; everything is in {run_dir.root}"))
+    whole = Group(*parts)
+    written = {
+        "ended": ended,
+        "evaluations": results,
+        "modules": {address: msgspec.to_builtins(timing) for address, timing in found.items()},
+    }
+    _write(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
+    with (run_dir.root / "summary.txt").open("w") as file:
+        Console(file=file, width=120).print(whole)
+    console.print(whole)
+
+
+def _write(path: Path, content: bytes) -> None:
+    aside = path.with_suffix(".part")
+    aside.write_bytes(content)
+    aside.replace(path)

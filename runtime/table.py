@@ -1,0 +1,80 @@
+"""A plan as a table one can read aloud."""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from comm.route import Kind
+from partition.plan import ModulePlan, Plan
+
+
+def _blocks(module: ModulePlan) -> str:
+    if not module.blocks:
+        return "read-out head"
+    first, last = module.blocks[0], module.blocks[-1]
+    return first if first == last else f"{first} … {last} ({len(module.blocks)})"
+
+
+def size(count: float) -> str:
+    """Bytes in the largest unit that leaves a number of at least one."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _hears(plan: Plan, module: ModulePlan) -> str:
+    sources = [r.source for r in plan.routes if r.target == module.address]
+    rows = sorted({source.k for source in sources})
+    parts: list[str] = []
+    for k in rows:
+        heard = sorted({source.g for source in sources if source.k == k})
+        groups = "*" if len(heard) == len(plan.grid.rows[k]) > 1 else ",".join(map(str, heard))
+        parts.append(f"k{k}g{groups}")
+    return " ".join(parts) if parts else "images"
+
+
+def plan_table(plan: Plan) -> RenderableType:
+    """The grid: blocks, shapes, routes, bytes per step, parameters, MACs, and what they promise."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("module", "rank", "blocks", "reads", "writes", "head", "hears"):
+        table.add_column(name, overflow="fold")
+    for name in ("ahead/step", "peers/step", "parameters", "kMACs", "of which head"):
+        table.add_column(name, justify="right")
+    for module in plan.modules:
+        sent = plan.sent_bytes(module.address)
+        table.add_row(
+            str(module.address),
+            str(plan.grid.rank(module.address)),
+            _blocks(module),
+            _shape(module.reads),
+            _shape(module.writes),
+            f"{module.head.kind} on {_shape(module.head.shape)}",
+            _hears(plan, module),
+            size(sent[Kind.AHEAD]) if Kind.AHEAD in sent else "–",
+            size(sent[Kind.PEER]) if Kind.PEER in sent else "–",
+            f"{module.parameters:,}",
+            f"{module.macs / 1e3:,.1f}",
+            f"{module.head_macs / 1e3:,.1f}",
+        )
+    slowest = plan.slowest_rank
+    hosted = " ".join(map(str, plan.grid.hosted(slowest)))
+    widths = f" {' '.join(map(str, plan.widths))}" if plan.widths else ""
+    lines = (
+        f"{plan.method}: {plan.network}{widths} on {plan.data.name} ({_shape(plan.data.shape)}, "
+        f"{plan.data.classes} classes), grid {plan.grid}, {plan.grid.processes} processes, "
+        f"batch {plan.batch}, window {plan.window}",
+        f"whole network {plan.whole_macs / 1e3:,.1f} kMACs, {plan.whole_parameters:,} parameters; "
+        f"slowest process rank {slowest} ({hosted}) "
+        f"{plan.rank_macs(slowest) / 1e3:,.1f} kMACs",
+        f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
+        f"inference {plan.inference_speedup:.3f}×",
+        "(MACs are of the forward pass, one sample, by the papers' convention; hears: * is all "
+        "groups of a row)",
+    )
+    return Group(Text(lines[0]), Text(), table, Text(), *(Text(line) for line in lines[1:]))
