@@ -70,5 +70,17 @@ def meet(meeting: Meeting) -> Generator[dist.Store]:
     )
     try:
         yield store
+        _leave(store, meeting.processes)
     finally:
         dist.destroy_process_group()
+
+
+def _leave(store: dist.Store, processes: int) -> None:
+    """Go only when everyone is done.
+
+    A send is complete once its bytes are with the kernel, and a connection that is closed with
+    something unread is reset: bytes that the peer has not read by then would be lost.
+    """
+    if store.add("leaving", 1) == processes:
+        store.set("left", "")
+    store.wait(["left"])

@@ -28,6 +28,7 @@ class ModuleBeat(msgspec.Struct, frozen=True, kw_only=True):
 
     address: str
     word: str
+    done: bool
     waits_for: str | None
     turn: int
     step: int

@@ -6,7 +6,7 @@ from time import monotonic
 import psutil
 
 from comm.telemetry import Beat, ModuleBeat
-from workers.state import State
+from workers.state import DONE, State
 
 
 def module_beat(state: State) -> ModuleBeat:
@@ -15,6 +15,7 @@ def module_beat(state: State) -> ModuleBeat:
     return ModuleBeat(
         address=str(state.address),
         word=state.word,
+        done=state.doing == DONE,
         waits_for=wait.peer if wait else None,
         turn=turn.index if turn else -1,
         step=turn.step if turn else 0,

@@ -30,7 +30,9 @@ def stalled(pulses: Mapping[int, Pulse], stall: float) -> str | None:
             f"{names} froze{word}: no sign of life for {stall:g} s"
             f"{_waiting(pulses, {m.address for m in modules})}"
         )
-    modules = {m.address: (pulse, m) for pulse in pulses.values() for m in pulse.modules}
+    modules = {
+        m.address: (pulse, m) for pulse in pulses.values() for m in pulse.modules if not m.done
+    }
     if not modules or any(pulse.age + m.still <= stall for pulse, m in modules.values()):
         return None
     address, seen = next(iter(modules)), list[str]()

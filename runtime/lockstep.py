@@ -32,7 +32,9 @@ def train_in_lockstep(config: Config, console: Console) -> int:
     start = start_of(ready.config, ready.plan)
     run_dir = claim(ready.config, ready.plan)
     console.print(f"{ready.plan.method} {ready.plan.network} {ready.plan.grid}: {run_dir.root}")
-    device = settle(share_of(0, 1, config.run.threads), device_name(config.run.device, 0))
+    # As many threads as each process of the grid would have: sums are then added in one order.
+    threads = share_of(0, ready.plan.grid.processes, config.run.threads).threads
+    device = settle(share_of(0, 1, threads), device_name(config.run.device, 0))
     asked: list[int] = []
 
     def interrupted(number: int, frame: FrameType | None) -> None:

@@ -147,6 +147,7 @@ def write_timings(run_dir: RunDir, rank: int, workers: list[Worker]) -> None:
         timing = {
             "rank": rank,
             "resident": resident,
+            "recent": [tuple(took) for took in worker.state.recent],
             **msgspec.to_builtins(beats.module_beat(worker.state)),
         }
         path = run_dir.module(worker.address) / "timing.json"

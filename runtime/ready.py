@@ -19,7 +19,8 @@ from workers.data.prepared import Prepared
 from workers.methods import name_of
 
 # Stands in where the data has a problem, so that the grid's own problems are found as well.
-_ANY_DATA = DataSpec(name="any", shape=(3, 32, 32), classes=10, train=1, test=1, digest="")
+_MANY = 1 << 40
+_ANY_DATA = DataSpec(name="any", shape=(3, 32, 32), classes=10, train=_MANY, test=_MANY, digest="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,9 @@ def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
     try:
         data = prepare(config.data)
         spec = Prepared(data).spec
-        problems += check_batches(config.data, spec)
     except BadInput as error:
         problems += error.problems
+    problems += check_batches(config.data, spec)
     drawn = None
     try:
         drawn = plan(request(config, spec))

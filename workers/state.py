@@ -1,11 +1,23 @@
 """What a module is doing, in words: for heartbeats, the console, and finding who is to blame."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import NamedTuple
 
 from comm.address import Address
 from comm.channel import Wait
 from workers.schedule import Turn
+
+DONE = "done"
+RECENT = 1000  # turns whose times are kept
+
+
+class Took(NamedTuple):
+    """How long a turn took, and how much of it was spent waiting; seconds."""
+
+    seconds: float
+    waited: float
 
 
 @dataclass
@@ -13,7 +25,7 @@ class State:
     """Written by the module's own thread, read by the heartbeat's: plain values, no lock.
 
     `waited` sums the seconds spent waiting, by peer; `since` is when `doing` last changed;
-    `busy` sums the seconds of all turns so far.
+    `seconds` sums all turns so far, and `recent` has the last ones singly.
     """
 
     address: Address
@@ -27,6 +39,13 @@ class State:
     images: int = 0
     loss: float | None = None
     accuracy: float | None = None
+    recent: deque[Took] = field(default_factory=lambda: deque[Took](maxlen=RECENT))
+
+    def took(self, seconds: float, waited: float) -> None:
+        """A turn is over."""
+        self.turns += 1
+        self.seconds += seconds
+        self.recent.append(Took(seconds, waited))
 
     def does(self, doing: str) -> None:
         """Say what comes next."""

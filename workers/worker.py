@@ -31,7 +31,7 @@ from workers.methods.method import Method
 from workers.optim import LearningRate, OptimConfig, sgd
 from workers.record import Recorder
 from workers.schedule import Schedule, Turn
-from workers.state import State
+from workers.state import DONE, State
 from workers.step import Exchange, Inbox, Lesson, SendAhead, Step
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Worker:
     def life(self) -> Waits:
         """All turns, from `job.start` to the end of the schedule or to STOP."""
         for turn in self.job.schedule.turns(self.job.start):
-            began = perf_counter()
+            began, waited = perf_counter(), sum(self.state.waited.values())
             self.state.turn = turn
             heard = yield from self._timed(self._hear(turn))
             if heard is None:
@@ -118,8 +118,7 @@ class Worker:
                 yield from self._learn(turn, heard)
             else:
                 yield from self._vote(turn, heard)
-            self.state.turns += 1
-            self.state.seconds += perf_counter() - began
+            self.state.took(perf_counter() - began, sum(self.state.waited.values()) - waited)
             if self._save_due(turn):
                 self._save(turn.index + 1, turn.step + 1)
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
@@ -127,7 +126,7 @@ class Worker:
         if end > self.job.start and last is not None:
             trained = last.step + (last.learns and self.stopped_at is None)
             self._save(end, trained)
-        self.state.does("done")
+        self.state.does(DONE)
 
     # ── receive ──────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,98 @@
+"""Every command that the README shows is run here, shortened to a few steps."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+SHORT = "--network resnet8 --max-steps 2 --batch 8 --eval-batch 64"
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith(("python launch.py", "torchrun"))
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder dataset of 24 tiny images."""
+    root = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 4)):
+        for name in ("ant", "bee"):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
+    return root
+
+
+def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(command)
+    if words[0] == "torchrun":
+        words = [sys.executable, "-m", "torch.distributed.run", *words[1:]]
+    else:
+        words[0] = sys.executable
+    words[words.index("launch.py")] = str(ROOT / "launch.py")
+    return subprocess.run(
+        words,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "140"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run, to go on with and to evaluate."""
+    cwd = tmp_path_factory.mktemp("trained")
+    command = f"python launch.py train gn-dgl --depth 2 --groups 2 --run-dir run {SHORT}"
+    done = run(command, cwd)
+    assert done.returncode == 0, done.stderr
+    return cwd / "run"
+
+
+def test_the_readme_shows_commands() -> None:
+    assert len(COMMANDS) >= 7
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_of_the_readme(command: str, tmp_path: Path, folder: Path, trained: Path) -> None:
+    command = command.replace("PATH", str(folder)).replace("RUN_DIR", str(trained))
+    if "--network resnet32 --dataset" in command:
+        command = command.replace("--network resnet32", "")
+    if " train " in command and "--resume" not in command and "--help" not in command:
+        command += f" {SHORT}"
+    done = run(command, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_plan_in_the_readme_is_what_the_command_prints(tmp_path: Path) -> None:
+    shown = re.search(r"^\$ (python launch.py plan .*?)\n(.*?)^```", README, re.M | re.S)
+    assert shown is not None
+    printed = run(shown[1], tmp_path).stdout
+    assert [line.rstrip() for line in printed.splitlines()] == shown[2].splitlines()
+
+
+def test_make_demo_runs_the_recipe_that_the_readme_promises(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["make", "--dry-run", "demo"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    (line,) = [line for line in done.stdout.splitlines() if "launch.py" in line]
+    command = line.replace(".venv/bin/python", "python")
+    done = run(f"{command} --max-steps 2", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "finished" in done.stdout
