@@ -11,8 +11,10 @@ be past the step at which all end.
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from types import FrameType
+
+import psutil
 
 from comm.errors import RunError
 from comm.telemetry import Beat, Evaluated, Listener, Started
@@ -92,9 +94,8 @@ class Supervisor:
                 case Started():
                     self.seen.started[report.rank] = report
                     if len(self.seen.started) == len(self._processes.sentinels):
-                        self._progress.started(
-                            monotonic() - self._began, list(self.seen.started.values())
-                        )
+                        since_command = time() - psutil.Process().create_time()
+                        self._progress.started(since_command, list(self.seen.started.values()))
                 case Evaluated():
                     self._progress.evaluated(report)
         self._progress.show(self.seen.beats)
