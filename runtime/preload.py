@@ -12,10 +12,10 @@ from runtime.death import die_with_parent
 os.setsid()
 die_with_parent()
 
-import runtime.member  # noqa: E402  # pyright: ignore[reportUnusedImport]
-
-# Every torch optimiser imports this when it is made: a second and 160 MB, here once for all.
+# Every torch optimiser imports _dynamo when it is made: a second and 160 MB, here once for all.
 import torch._dynamo  # noqa: E402, F401  # pyright: ignore[reportUnusedImport]
+
+import runtime.member  # noqa: E402, F401  # pyright: ignore[reportUnusedImport]
 
 gc.collect()
 gc.freeze()  # the collector would write to every object it visits, and unshare its page

@@ -232,7 +232,7 @@ class Worker:
 
     def _vote(self, turn: Turn, heard: _Heard) -> Waits:
         assert turn.split is not None
-        self.state.does("evaluating")
+        self.state.does("voting")
         self.module.eval()
         features, ballot = yield from self._voice(turn, heard)
         message = Message(
