@@ -16,8 +16,8 @@ class GridConfig:
     groups: tuple[int, ...] = (1,)
     """Neuron groups in width: one number, or one per row (a ragged grid)."""
     cuts: tuple[str, ...] = ("macs",)
-    """macs (the slowest module has the fewest MACs), even, paper, or a list: the last block of
-    every module but the last one, for example s1b4 s2b4."""
+    """macs (the slowest process has the fewest), even, or paper (the published tables).
+    Or a list: the last block of every module but the last one, for example s1b4 s2b4."""
     window: int = 4
     """Batches that a row may run ahead of the next one. Any window gives the same numbers."""
 

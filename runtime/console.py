@@ -18,6 +18,14 @@ from runtime.table import size
 EVERY = 5.0  # seconds between plain lines
 
 
+def _waiting(module: ModuleBeat) -> str:
+    """The share of its time that a module waited, and for whom most."""
+    if not module.waited or not module.seconds:
+        return "–"
+    peer = max(module.waited, key=module.waited.__getitem__)
+    return f"{100 * sum(module.waited.values()) / module.seconds:.0f} % {peer}"
+
+
 class Progress:
     """Shows heartbeats and evaluations as they come."""
 
@@ -94,14 +102,13 @@ class Progress:
         for name in ("module", "step", "loss", "acc %", "images/s", "waits", "memory", "now"):
             table.add_column(name, justify="left" if name in ("module", "now") else "right")
         for beat, module in modules:
-            waited = sum(module.waited.values())
             table.add_row(
                 module.address,
                 str(module.step),
                 "–" if module.loss is None else f"{module.loss:.3f}",
                 "–" if module.accuracy is None else f"{module.accuracy:.1f}",
                 f"{self._rate(module):.0f}",
-                f"{100 * waited / module.seconds:.0f} %" if module.seconds else "–",
+                _waiting(module),
                 size(beat.resident),
                 module.word,
             )

@@ -6,6 +6,7 @@ joint loss, plain autograd. Float64, four SGD steps with momentum, the last batc
 
 import itertools
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -183,3 +184,14 @@ def test_all_pairs_of_heads_differ() -> None:
     assert not any(
         torch.equal(a, b) for a, b in itertools.combinations(heads, 2) if a.shape == b.shape
     )
+
+
+def test_a_clipped_gradient_is_clipped_per_module() -> None:
+    method, optim = DGL(), replace(OPTIM, clip_norm=0.1)
+    plan = planned(method, depth=2, groups=1)
+    _, notebooks = lockstep(job_of(plan, method, steps=2, optim=optim))
+    workers, _ = lockstep(job_of(plan, method, steps=1, optim=optim))
+    assert all(book.lessons[0]["norm"] > 0.1 for book in notebooks.values())
+    for worker in workers.values():
+        clipped = [p.grad for p in worker.module.parameters() if p.grad is not None]
+        assert float(torch.nn.utils.get_total_norm(clipped)) == pytest.approx(0.1, rel=1e-4)

@@ -25,8 +25,8 @@ class OptimConfig:
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """cosine, with warm-up; step: a tenth after half of the epochs, and after three quarters."""
     lr_every: Literal["step", "epoch"] = "step"
-    """Follow the schedule smoothly, or set it once per epoch as the papers' code does (there the
-    last epoch has rate 0)."""
+    """Follow the schedule smoothly, or set it once per epoch, as the papers' code does.
+    There the last epoch has rate 0."""
     warmup: float | None = None
     """Epochs of linear warm-up before the cosine. Default: a sixteenth of --epochs (10 of 160)."""
     momentum: float = 0.9

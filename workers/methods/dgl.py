@@ -18,8 +18,8 @@ class DGL:
     head: HeadKind = "1c2f"
     """Auxiliary net: so many convolutions, so many fully connected layers."""
     tail: Tail = "fc"
-    """The end of the trunk: fc (average pooling and one linear layer, as in the papers' tables) or
-    head (an auxiliary net and a read-out head behind it, as in GN-DGL's released code)."""
+    """The end of the trunk. fc: average pooling and one linear layer, as in the papers' tables.
+    head: an auxiliary net and a read-out head behind it, as in GN-DGL's released code."""
 
     def wiring(self) -> Wiring:
         """The forward route, nothing else."""

@@ -17,8 +17,8 @@ class GNDGL:
     """GN-DGL: every neuron group of every row learns alone, and looks at its peers."""
 
     share: Share = "pooled"
-    """What the modules of a row show each other before their heads: whole maps (the paper), maps
-    average-pooled to --pool, or none. Never with gradient."""
+    """What a row's modules show each other, without gradient, before their heads.
+    maps: whole maps (the paper); pooled: maps average-pooled to --pool; none."""
     pool: int = 8
     """Side of the maps that are shared, for --share pooled."""
     diversity: float = 0.5
@@ -28,8 +28,8 @@ class GNDGL:
     head: HeadKind = "1c2f"
     """Auxiliary net: so many convolutions, so many fully connected layers."""
     tail: Tail = "head"
-    """The end of the trunk: head (an auxiliary net like every row's, and a read-out head behind it)
-    or fc (average pooling and one linear layer in every module of the last row)."""
+    """The end of the trunk. head: an auxiliary net as in every row, and a read-out head behind it.
+    fc: average pooling and one linear layer in every module of the last row."""
 
     def wiring(self) -> Wiring:
         """Features travel in the row if shared, softmax vectors if there is a diversity term."""
