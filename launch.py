@@ -8,6 +8,7 @@ python launch.py recipes
 """
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 # The clone's own `comm` before any installed package of that name.
@@ -15,16 +16,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def main() -> int:
-    """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input."""
-    from runtime.processes import warm_up
-    from runtime.shortcuts import starts_processes
-
+    """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
     arguments = sys.argv[1:]
-    if starts_processes(arguments):
-        warm_up()  # imports torch while this process does the same
-    from runtime.commands import run
+    try:
+        with ExitStack() as stack:
+            from runtime.processes import warm_up
+            from runtime.session import session
+            from runtime.shortcuts import starts_processes
 
-    return run(arguments)
+            if starts_processes(arguments):
+                stack.enter_context(session())
+                warm_up()  # imports torch while this process does the same
+            from runtime.commands import run
+
+            return run(arguments)
+    except KeyboardInterrupt:  # before there was a run that could end at a step
+        return 130
 
 
 if __name__ == "__main__":

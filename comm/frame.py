@@ -71,7 +71,7 @@ def pack(frame: Tensor, route: Route, message: Message, era: Era) -> Tensor:
     )
     frame[: HEADER.size] = torch.frombuffer(bytearray(header), dtype=torch.uint8)
     for view, tensor in zip(_views(frame, specs, message.rows), message.tensors, strict=True):
-        view.copy_(tensor)
+        view.copy_(tensor.detach())
     return frame[: HEADER.size + payload]
 
 

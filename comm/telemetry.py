@@ -156,7 +156,7 @@ class Listener:
             wait = 0
             try:
                 found.append(_decode(self._socket.recv()))
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
         return found
 

@@ -8,9 +8,10 @@ from comm.telemetry import ModuleBeat
 
 @dataclass(frozen=True, kw_only=True)
 class Pulse:
-    """The last heartbeat of a process: how long ago, and its modules."""
+    """The last heartbeat of a process: how long ago, the addresses it hosts, and their states."""
 
     age: float
+    hosted: tuple[str, ...]
     modules: tuple[ModuleBeat, ...]
 
 
@@ -23,12 +24,11 @@ def stalled(pulses: Mapping[int, Pulse], stall: float) -> str | None:
     silent = [rank for rank, pulse in pulses.items() if pulse.age > stall]
     if silent:
         rank = max(silent, key=lambda rank: pulses[rank].age)
-        modules = pulses[rank].modules
-        names = " and ".join(m.address for m in modules) or f"rank {rank}"
-        word = f" ({modules[0].word})" if modules else " (before its first step)"
+        hosted, modules = pulses[rank].hosted, pulses[rank].modules
+        word = modules[0].word if modules else "before its first step"
         return (
-            f"{names} froze{word}: no sign of life for {stall:g} s"
-            f"{_waiting(pulses, {m.address for m in modules})}"
+            f"{' and '.join(hosted)} froze ({word}): no sign of life for {stall:g} s"
+            f"{_waiting(pulses, set(hosted))}"
         )
     modules = {
         m.address: (pulse, m) for pulse in pulses.values() for m in pulse.modules if not m.done

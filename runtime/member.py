@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -50,7 +51,8 @@ def serve(text: bytes) -> None:
     except BaseException as error:
         traceback.print_exc()
         write_note(folder, ticket.rank, error)
-        raise SystemExit(EXIT_FAILED) from error
+        sys.stderr.flush()
+        os._exit(EXIT_FAILED)  # nothing may wait for a peer any more, no destructor either
 
 
 def _write_to(path: os.PathLike[str]) -> None:
@@ -62,12 +64,15 @@ def _write_to(path: os.PathLike[str]) -> None:
 
 
 class StopRequest:
-    """SIGTERM at rank 0 asks for an end at one common step; the other ranks end when it comes."""
+    """A signal at rank 0 asks for an end at one common step; the other ranks end when it comes.
+
+    SIGTERM comes from our supervisor, either of the two from torchrun, which sends it to all ranks.
+    """
 
     def __init__(self) -> None:
         self.made = False
-        signal.signal(signal.SIGTERM, self._make)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._make)
 
     def _make(self, *_: object) -> None:
         self.made = True
@@ -88,7 +93,7 @@ def work(
     Reports go to the supervisor's socket, or to what `tell` makes of the shared store; `after` is
     called with it, the rank, and whether the run was stopped, when all is done.
     """
-    stop = StopRequest()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all have met, signals end at once
     device = settle(
         share_of(ticket.local_rank, ticket.local_processes, config.run.threads),
         device_name(config.run.device, ticket.local_rank),
@@ -108,6 +113,7 @@ def work(
         if reporter is not None:
             stack.enter_context(reporter)
         store = stack.enter_context(meet(meeting))
+        stop = StopRequest()
         job = job_of(config, plan, Path(ticket.data), device, ticket.start)
         told = tell(store) if tell else (reporter.tell if reporter else _unheard)
         recorders = {

@@ -35,13 +35,16 @@ def warm_up() -> None:
 
 
 class Processes:
-    """One process per ticket."""
+    """One process per ticket, once they are started."""
 
-    def __init__(self, tickets: Sequence[Ticket]) -> None:
+    def __init__(self) -> None:
+        self._processes: dict[int, ForkServerProcess] = {}
+
+    def start(self, tickets: Sequence[Ticket]) -> None:
+        """Start a process for every ticket."""
         from runtime.member import serve
 
         warm_up()
-        self._processes: dict[int, ForkServerProcess] = {}
         for ticket in tickets:
             process = _context.Process(target=serve, args=(ticket.to_json(),), daemon=True)
             process.start()

@@ -48,14 +48,15 @@ class Supervisor:
     def __init__(
         self, tickets: list[Ticket], session: Path, progress: Progress, *, stall: float
     ) -> None:
-        self._session, self._progress, self._stall = session, progress, stall
+        self._tickets, self._session, self._progress = tickets, session, progress
+        self._stall = stall
         self._listener = Listener(session)
         self._interrupts = 0
         self._asked = False
         self.seen = _Seen()
         self._began = monotonic()
         self._looked = self._began
-        self._processes = Processes(tickets)
+        self._processes = Processes()
 
     def run(self) -> None:
         """Returns when all processes ended well. Raises RunError with the cause, or Stopped."""
@@ -64,6 +65,7 @@ class Supervisor:
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
+            self._processes.start(self._tickets)
             while not self._finished():
                 self._listen()
                 self._obey()
@@ -104,6 +106,8 @@ class Supervisor:
         if self._interrupts > 1:
             raise Stopped("ended at once, as asked twice; the last checkpoint is intact")
         if self._interrupts and not self._asked:
+            if 0 not in self.seen.started:  # then nobody has begun a step
+                raise Stopped("stopped before it began")
             self._asked = True
             self._progress.say("stopping at one common step; once more to end at once")
             self._processes.ask_to_stop()
@@ -121,21 +125,30 @@ class Supervisor:
         return len(exits) == len(self._processes.sentinels)
 
     def _words(self) -> dict[int, str]:
-        return {
-            rank: " and ".join(f"{m.address} ({m.word})" for m in beat.modules) or f"rank {rank}"
-            for rank, beat in self.seen.beats.items()
-        }
+        words = {rank: f"{' and '.join(self._hosted(rank))} (starting)" for rank in self._ranks}
+        for rank, beat in self.seen.beats.items():
+            if beat.modules:
+                words[rank] = " and ".join(f"{m.address} ({m.word})" for m in beat.modules)
+        return words
+
+    @property
+    def _ranks(self) -> range:
+        return range(len(self._tickets))
+
+    def _hosted(self, rank: int) -> tuple[str, ...]:
+        return tuple(map(str, self._progress.plan.grid.hosted(rank)))
 
     def _watch(self) -> None:
         now, running = monotonic(), self._processes.sentinels.keys() - self._processes.exits()
         pulses: dict[int, Pulse] = {}
         for rank in running:
             beat = self.seen.beats.get(rank)
+            age = now - self.seen.at.get(rank, now)
             if beat is None or not beat.modules:  # it has not met the others yet
-                late = now - self._began - STARTING
-                pulses[rank] = Pulse(age=max(0.0, late + self._stall), modules=())
-            else:
-                pulses[rank] = Pulse(age=now - self.seen.at[rank], modules=tuple(beat.modules))
+                age = max(age, now - self._began - STARTING + self._stall)
+            pulses[rank] = Pulse(
+                age=age, hosted=self._hosted(rank), modules=tuple(beat.modules) if beat else ()
+            )
         found = stalled(pulses, self._stall)
         if found:
             raise RunError(found)

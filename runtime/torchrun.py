@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
+from time import sleep
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -27,6 +28,8 @@ from runtime.train import EXIT_FAILED, claim, run_dir_problems, settled, ticket_
 
 if TYPE_CHECKING:
     from torch.distributed import Store
+
+OTHERS_WAIT = 10.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class Launch:
 
 
 def train_under_torchrun(config: Config, console: Console) -> int:
-    """Be one process of the run; the exit code. Raises BadInput at the first rank of each host."""
+    """Be one process of the run; the exit code. Raises BadInput, first at each host's rank 0."""
     launch = Launch.read()
     try:
         ready = _ready(config, launch)
@@ -66,9 +69,9 @@ def train_under_torchrun(config: Config, console: Console) -> int:
         if launch.rank == 0:
             claim(ready.config, ready.plan)
     except BadInput:
-        if launch.local_rank == 0:
-            raise
-        return 2
+        if launch.local_rank > 0:  # torchrun ends all ranks once the first of them has said why
+            sleep(OTHERS_WAIT)
+        raise
     ticket = ticket_of(
         ready,
         rank=launch.rank,

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Literal
 
@@ -49,15 +50,19 @@ class Schedule:
 
     passes: tuple[Pass, ...]
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        """How many turns there are up to the end of every pass."""
+        return list(accumulate(p.turns for p in self.passes))
+
     def __len__(self) -> int:
-        return sum(p.turns for p in self.passes)
+        return self._ends[-1] if self._ends else 0
 
     def turn(self, index: int) -> Turn:
         """The turn at `index`."""
-        ends = list(accumulate(p.turns for p in self.passes))
-        number = bisect_right(ends, index)
+        number = bisect_right(self._ends, index)
         here = self.passes[number]
-        offset = index - (ends[number] - here.turns)
+        offset = index - (self._ends[number] - here.turns)
         return Turn(
             index=index,
             epoch=here.epoch,

@@ -101,12 +101,15 @@ class GlooReceiver:
         self._posted: deque[tuple[dist.Work, Tensor]] = deque()
         self._current: Tensor | None = None
         self._closed = False
-        self._fill(route.window - 1)
+        self._fill(route.window - 1, turn=0)
 
-    def _fill(self, count: int) -> None:
+    def _fill(self, count: int, *, turn: int) -> None:
         while len(self._posted) < count:
             empty = self._free.popleft()
-            work = _post(dist.irecv(empty, self._rank, tag=self.route.tag))
+            try:
+                work = _post(dist.irecv(empty, self._rank, tag=self.route.tag))
+            except RuntimeError as error:
+                raise _lost(self.route, self.route.source, turn, error) from error
             self._posted.append((work, empty))
 
     def ready(self) -> bool:
@@ -119,10 +122,7 @@ class GlooReceiver:
         if self._current is not None:
             self._free.append(self._current)
             self._current = None
-        try:
-            self._fill(self.route.window)
-        except RuntimeError as error:
-            raise _lost(self.route, self.route.source, turn, error) from error
+        self._fill(self.route.window, turn=turn)
         work, arrived = self._posted.popleft()
         _wait(work, self.route, self.route.source, turn)
         self._current = arrived

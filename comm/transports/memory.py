@@ -9,9 +9,19 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+import torch
+from torch import Tensor
+
 from comm.errors import Deadlock
-from comm.message import Message, check_outgoing, check_turn
-from comm.route import Route
+from comm.message import Message, check_outgoing, check_turn, specs_of
+from comm.route import Route, TensorSpec
+
+
+def _copy(tensor: Tensor, spec: TensorSpec) -> Tensor:
+    """What another process would get: no graph, and strides that the plan knows."""
+    last = spec.layout == "channels_last"
+    layout = torch.channels_last if last else torch.contiguous_format
+    return tensor.detach().clone(memory_format=layout)
 
 
 class _Queue:
@@ -40,7 +50,8 @@ class MemorySender:
         check_outgoing(self.route, message)
         if not self.ready():
             raise Deadlock(f"{self.route} ({self.route.name}): full at turn {message.turn}")
-        tensors = tuple(tensor.clone() for tensor in message.tensors)
+        specs = specs_of(self.route, message.flags)
+        tensors = tuple(map(_copy, message.tensors, specs))
         self._queue.messages.append(replace(message, tensors=tensors))
 
     def close(self) -> None:

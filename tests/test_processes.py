@@ -1,0 +1,101 @@
+"""The promise with real processes: K x G of them over gloo compute what lockstep computes.
+
+Bit for bit, in float64, whatever the window and however unevenly they are slowed down; and so, to
+1e-12, what the monolithic reference computes (see tests/test_exactness.py).
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from tests.apart import train_apart
+from tests.grids import job_of, lockstep, planned, states
+from tests.processes import processes
+from tests.reference import train
+from tests.test_exactness import GRIDS, STEPS, batches, monolith, rates, worst
+from workers.methods.dgl import DGL
+from workers.methods.gn_dgl import GNDGL
+
+SHARES, DIVERSITIES, WINDOWS = ("none", "maps", "pooled"), (0.0, 0.5), (1, 2, 8)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One combination."""
+
+    depth: int
+    groups: int
+    window: int
+    method: GNDGL | DGL
+
+    def __str__(self) -> str:
+        method = self.method
+        name = "dgl" if isinstance(method, DGL) else f"{method.share}-{method.diversity:g}"
+        return f"{self.depth}x{self.groups}-{name}-{method.tail}-window{self.window}"
+
+
+def covering() -> Iterator[Case]:
+    """Every pair of two settings' values occurs, but not every combination of all."""
+    for g, s in itertools.product(range(len(GRIDS)), range(len(SHARES))):
+        method = GNDGL(share=SHARES[s], pool=4, diversity=DIVERSITIES[(g + s) % 2])  # type: ignore[arg-type]
+        yield Case(*GRIDS[g], WINDOWS[(g + s) % 3], method)
+    yield Case(2, 2, 1, GNDGL(share="maps", tail="fc"))
+    yield Case(2, 4, 8, GNDGL(share="none", tail="fc"))
+    yield Case(1, 1, 2, DGL(tail="head"))
+    yield Case(2, 1, 1, DGL(tail="fc"))
+    yield Case(3, 1, 2, DGL(tail="head"))
+    yield Case(4, 1, 8, DGL(tail="fc"))
+
+
+CASES = [*covering()]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads decide in which order sums are added; every process of a grid has one here."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_cases_cover_every_pair_of_settings() -> None:
+    settings = [
+        ((case.depth, case.groups), case.method.share, case.method.diversity > 0, case.window)
+        for case in CASES
+        if isinstance(case.method, GNDGL) and case.method.tail == "head"
+    ]
+    for a, b in itertools.combinations(range(4), 2):
+        seen = {(setting[a], setting[b]) for setting in settings}
+        wanted = {*itertools.product({s[a] for s in settings}, {s[b] for s in settings})}
+        assert seen == wanted
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_processes_compute_what_lockstep_and_the_monolith_compute(
+    case: Case, tmp_path: Path
+) -> None:
+    plan = planned(case.method, depth=case.depth, groups=case.groups, window=case.window)
+    with processes(plan.grid.processes) as children:
+        weights, notes = train_apart(children, plan, case.method, steps=STEPS, folder=tmp_path)
+    assert not [p for p in psutil.Process(os.getpid()).children(recursive=True) if p in children]
+
+    together, notebooks = lockstep(job_of(plan, case.method, steps=STEPS, evaluate=True))
+    assert worst(weights, states(together)) == 0.0
+    assert notes == {str(address): notebook for address, notebook in notebooks.items()}
+
+    fresh, _ = lockstep(job_of(plan, case.method, steps=0))
+    reference = monolith(case.method, case.depth, case.groups)
+    reference.load(states(fresh))
+    expected = train(
+        reference, batches(), lr=rates(), momentum=0.9, nesterov=True, weight_decay=1e-4
+    )
+    assert worst(weights, reference.states()) < 1e-12
+    for step, address in itertools.product(range(STEPS), weights):
+        assert abs(notes[address].lessons[step]["task"] - expected[step][address]) < 1e-12
