@@ -17,6 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 def main() -> int:
     """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    from comm.errors import BadInput
+    from runtime.refusal import refuse
+
     arguments = sys.argv[1:]
     try:
         with ExitStack() as stack:
@@ -30,6 +33,8 @@ def main() -> int:
             from runtime.commands import run
 
             return run(arguments)
+    except BadInput as error:
+        return refuse(error)
     except KeyboardInterrupt:  # before there was a run that could end at a step
         return 130
 

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from comm.errors import PlanMismatch
 from comm.frame import Era
 
+Store = dist.Store  # what a meeting shares; named here because torch.distributed stays in comm
 BACKSTOP = timedelta(minutes=30)  # gloo's own time-out; stalls are found long before, elsewhere
 
 
@@ -29,13 +30,15 @@ class Meeting:
     processes: int
     era: Era
     folder: Path | None = None
+    one_host: bool = True
     backstop: timedelta = BACKSTOP
 
 
 def _store(meeting: Meeting) -> dist.Store:
+    if meeting.one_host:  # gloo would follow the hostname
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     if meeting.folder is None:
         return next(dist.rendezvous("env://", meeting.rank, meeting.processes))[0]
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     return dist.FileStore(str(meeting.folder / "rendezvous"), meeting.processes)
 
 

@@ -37,6 +37,7 @@ class ModuleBeat(msgspec.Struct, frozen=True, kw_only=True):
     images: int
     still: float
     seconds: float
+    learning: float
     waited: dict[str, float]
     loss: float | None
     accuracy: float | None
@@ -126,6 +127,7 @@ class Reporter:
         context.term()
 
     def __enter__(self) -> Self:
+        self._wake.set()  # the first beat at once: from then on, silence tells
         self._thread.start()
         return self
 

@@ -21,7 +21,8 @@ def min_max(blocks: int, depth: int, cost: Callable[[int, int, int], float]) -> 
     """The cut whose most expensive module is cheapest: exact, over all contiguous cuts.
 
     `cost(k, start, stop)` is the cost of module k if it holds blocks `start` to `stop` (exclusive).
-    Among equals the one that cuts earliest. O(depth * blocks²) costs.
+    Among equals the one whose first module is shortest, the rest by the same rule.
+    O(depth * blocks²) costs.
     """
 
     @cache

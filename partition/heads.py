@@ -70,16 +70,18 @@ def build_head(spec: HeadSpec) -> nn.Sequential:
 
 def pooled(x: Tensor, pool: int | None) -> Tensor:
     """Maps larger than `pool`, average-pooled to `pool` x `pool`; anything else as it is."""
-    if pool is None or x.dim() != 4 or x.shape[-1] <= pool:
+    shape = pooled_shape(tuple(x.shape[1:]), pool)
+    if shape == tuple(x.shape[1:]):
         return x
-    return nn.functional.adaptive_avg_pool2d(x, pool)
+    return nn.functional.adaptive_avg_pool2d(x, (shape[1], shape[2]))
 
 
 def pooled_shape(shape: tuple[int, ...], pool: int | None) -> tuple[int, ...]:
     """The shape that `pooled` gives one sample of `shape`."""
-    if pool is None or len(shape) != 3 or shape[-1] <= pool:
+    if pool is None or len(shape) != 3:
         return shape
-    return (shape[0], pool, pool)
+    channels, height, width = shape
+    return (channels, min(height, pool), min(width, pool))
 
 
 def join(own: Tensor, others: list[Tensor], position: int) -> Tensor:

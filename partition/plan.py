@@ -7,6 +7,7 @@ from functools import cached_property
 import msgspec
 
 from comm.address import Address, Grid
+from comm.errors import BadInput
 from comm.route import Kind, Route
 from partition.data_spec import DataSpec
 from partition.heads import HeadSpec
@@ -100,8 +101,11 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Plan":
-        """The plan that `to_json` wrote. Raises msgspec.ValidationError for anything else."""
-        return msgspec.json.decode(text, type=cls)
+        """The plan that `to_json` wrote. Raises BadInput for anything else."""
+        try:
+            return msgspec.json.decode(text, type=cls)
+        except msgspec.DecodeError as error:
+            raise BadInput([f"plan.json is damaged, or of another version: {error}"]) from error
 
     @cached_property
     def digest(self) -> str:

@@ -96,17 +96,15 @@ def route_problems(grid: Grid, routes: Sequence[Route]) -> list[str]:
         if r.kind in (Kind.AHEAD, Kind.CONTEXT) and r.source.k >= r.target.k
     ]
     for row in grid.rows:
-        seen = {
-            address: {
-                (r.name, r.target if r.source == address else r.source)
-                for r in routes
-                if r.kind is Kind.PEER and address in (r.source, r.target)
-            }
-            for address in row
-        }
-        names = [{name for name, _ in seen[address]} for address in row]
-        if any(found != names[0] for found in names):
-            problems.append(f"row {row[0].k}: its modules do not all have the same exchanges")
+        pairs: dict[str, set[tuple[Address, Address]]] = {}
+        for r in routes:
+            if r.kind is Kind.PEER and (r.source in row or r.target in row):
+                pairs.setdefault(r.name, set()).add((r.source, r.target))
+        problems += [
+            f"row {row[0].k}: exchange {name} is not all with all"
+            for name, found in pairs.items()
+            if found != set(permutations(row, 2))
+        ]
     if len({r.tag for r in routes}) != len(routes):
         problems.append("two routes have the same tag")
     return problems

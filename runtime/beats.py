@@ -24,6 +24,7 @@ def module_beat(state: State) -> ModuleBeat:
         images=state.images,
         still=monotonic() - state.since,
         seconds=state.seconds,
+        learning=state.learning,
         waited=dict(state.waited),
         loss=state.loss,
         accuracy=state.accuracy,

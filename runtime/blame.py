@@ -30,6 +30,8 @@ def stalled(pulses: Mapping[int, Pulse], stall: float) -> str | None:
             f"{' and '.join(hosted)} froze ({word}): no sign of life for {stall:g} s"
             f"{_waiting(pulses, set(hosted))}"
         )
+    if not all(pulse.modules for pulse in pulses.values()):
+        return None  # some have not begun yet, and the others may wait for them
     modules = {
         m.address: (pulse, m) for pulse in pulses.values() for m in pulse.modules if not m.done
     }

@@ -13,13 +13,13 @@ from comm.errors import BadInput, LociError
 from runtime.config import Config
 from runtime.evaluate import evaluate
 from runtime.lockstep import train_in_lockstep
+from runtime.opening import recorded, settled
 from runtime.ready import make_ready
 from runtime.recipes import RECIPES, expanded
+from runtime.refusal import refuse
 from runtime.table import plan_table
-from runtime.torchrun import train_under_torchrun
-from runtime.train import train_here, under_torchrun
-
-EXIT_BAD_INPUT = 2
+from runtime.torchrun import train_under_torchrun, under_torchrun
+from runtime.train import train_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,9 @@ class Evaluate:
 
     run_dir: tyro.conf.Positional[Path]
     """Directory of the run."""
+
+    data_dir: Path | None = None
+    """Where its images are now, if they were moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +79,7 @@ def run(arguments: list[str]) -> int:
         )
         return _do(command, console)
     except BadInput as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return refuse(error)
     except LociError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -94,14 +95,17 @@ def _do(command: Train | ShowPlan | Evaluate | Recipes, console: Console) -> int
                 return train_in_lockstep(config, console)
             return train_here(config, console)
         case ShowPlan():
-            ready = make_ready(_config(command))
-            if command.json:
-                print(json.dumps(json.loads(ready.plan.to_json()), indent=2))
+            if command.run.resume is not None:
+                plan = recorded(command.run.resume)[1]
             else:
-                console.print(plan_table(ready.plan))
+                plan = make_ready(settled(_config(command))).plan
+            if command.json:
+                print(json.dumps(json.loads(plan.to_json()), indent=2))
+            else:
+                console.print(plan_table(plan))
             return 0
         case Evaluate():
-            return evaluate(command.run_dir, console)
+            return evaluate(command.run_dir, command.data_dir, console)
         case Recipes():
             for name, line in RECIPES.items():
                 console.print(f"{name}\n    {line}", highlight=False)

@@ -106,13 +106,23 @@ def problems(config: Config) -> list[str]:
 
 
 def resumed(config: Config, stored: Config) -> Config:
-    """The stored configuration, to be continued. Raises BadInput if others are given beside it."""
-    directory = config.run.resume
-    alone = Config(run=RunConfig(resume=directory))
+    """The stored configuration, to be continued. What changes a number can not be given again."""
+    run, data_dir = config.run, config.data.data_dir
+    alone = Config(
+        data=DataConfig(data_dir=data_dir),
+        run=RunConfig(resume=run.resume, debug=run.debug, stall=run.stall),
+    )
     if config != alone:
         raise BadInput(
-            ["--resume takes all settings from the run it goes on with: leave out the others"]
+            [
+                "--resume takes its settings from the run it goes on with: leave out all others "
+                "but --debug, --stall and --data-dir"
+            ]
         )
     return dataclasses.replace(
-        stored, run=dataclasses.replace(stored.run, resume=directory, run_dir=directory)
+        stored,
+        data=dataclasses.replace(stored.data, data_dir=data_dir or stored.data.data_dir),
+        run=dataclasses.replace(
+            stored.run, resume=run.resume, run_dir=run.resume, debug=run.debug, stall=run.stall
+        ),
     )

@@ -16,22 +16,22 @@ def cores() -> list[int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class Portion:
     """One process's part of the host: threads, and the cores it is pinned to (None: any)."""
 
     threads: int
     cores: tuple[int, ...] | None
 
 
-def share_of(local_rank: int, local_processes: int, threads: int | None) -> Share:
+def portion_of(local_rank: int, local_processes: int, threads: int | None) -> Portion:
     """The cores of the host, shared out evenly; processes are pinned where there are enough."""
     available = cores()
     each = max(1, len(available) // local_processes)
     wanted = min(threads or each, len(available))
-    if local_processes * wanted > len(available):
-        return Share(threads=wanted, cores=None)
+    if local_processes * wanted > len(available) or (threads and wanted < each):
+        return Portion(threads=wanted, cores=None)  # the rest is left to others: so do not pin
     first = local_rank * wanted
-    return Share(threads=wanted, cores=tuple(available[first : first + wanted]))
+    return Portion(threads=wanted, cores=tuple(available[first : first + wanted]))
 
 
 def device_name(wanted: str, local_rank: int) -> str:
@@ -43,13 +43,13 @@ def device_name(wanted: str, local_rank: int) -> str:
     return f"cuda:{local_rank % torch.cuda.device_count()}"
 
 
-def settle(share: Share, device: str) -> "torch.device":
-    """Make this process use its share and no more."""
+def settle(portion: Portion, device: str) -> "torch.device":
+    """Make this process use its portion and no more."""
     import torch
 
-    if share.cores is not None:
-        psutil.Process().cpu_affinity(list(share.cores))
-    torch.set_num_threads(share.threads)
+    if portion.cores is not None:
+        psutil.Process().cpu_affinity(list(portion.cores))
+    torch.set_num_threads(portion.threads)
     if device != "cpu":
         torch.cuda.set_device(device)
     return torch.device(device)

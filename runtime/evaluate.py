@@ -6,15 +6,15 @@ from pathlib import Path
 from rich.console import Console
 
 from comm.errors import BadInput
-from partition.plan import Plan
-from runtime import config as configs
-from runtime.devices import device_name, settle, share_of
+from runtime.devices import device_name, portion_of, settle
 from runtime.job import job_of
+from runtime.opening import recorded
 from runtime.run_dir import RunDir
 from runtime.summary import results_table
 from workers import checkpoint, schedule
 from workers.ballot import Result
 from workers.data.prepare import prepare
+from workers.data.prepared import Prepared
 from workers.drive import drive
 from workers.grid import hire
 
@@ -33,23 +33,27 @@ class _Listening:
         self.results.append(result)
 
 
-def evaluate(root: Path, console: Console) -> int:
+def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
     """Print the accuracies of the run in `root` on its test images; the exit code.
 
     Raises BadInput if there is no run, no complete checkpoint, or its data is gone.
     """
     run_dir = RunDir(root)
-    if not run_dir.config.exists() or not run_dir.plan.exists():
-        raise BadInput([f"{root}: no run is recorded there; name a run directory"])
-    config = configs.from_json(run_dir.config.read_bytes())
-    plan = Plan.from_json(run_dir.plan.read_bytes())
+    config, plan = recorded(root)
+    if data_dir is not None:
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, data_dir=data_dir)
+        )
     found = checkpoint.complete_turns(run_dir.checkpoints, plan.grid, plan.digest)
     if not found:
         raise BadInput([f"{root}: the run has no complete checkpoint yet"])
     last = found[-1]
-    device = settle(share_of(0, 1, config.run.threads), device_name(config.run.device, 0))
+    device = settle(portion_of(0, 1, config.run.threads), device_name(config.run.device, 0))
     config = dataclasses.replace(config, run=dataclasses.replace(config.run, run_dir=root))
-    job = job_of(config, plan, prepare(config.data), device, last.turn)
+    data = prepare(config.data)
+    if Prepared(data).spec != plan.data:
+        raise BadInput([f"{root}: its images are not those it was trained with"])
+    job = job_of(config, plan, data, device, last.turn)
     turns = schedule.evaluation(
         epoch=-(-last.step // job.feed.steps_per_epoch),
         step=last.step,

@@ -34,7 +34,9 @@ def start_of(config: Config, plan: Plan) -> int:
     if config.run.resume is None:
         return 0
     root = RunDir(config.run.resume)
-    if not root.plan.exists() or Plan.from_json(root.plan.read_bytes()).digest != plan.digest:
+    if not root.plan.exists():  # it ended before it began
+        return 0
+    if Plan.from_json(root.plan.read_bytes()).digest != plan.digest:
         raise BadInput(
             [
                 f"--resume {root.root}: the plan drawn now is not the one recorded there "

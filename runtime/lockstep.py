@@ -14,27 +14,27 @@ from rich.console import Console
 from comm.errors import ModuleFailed
 from comm.telemetry import Evaluated
 from runtime.config import Config
-from runtime.devices import device_name, settle, share_of
-from runtime.job import job_of, start_of
+from runtime.devices import device_name, portion_of, settle
+from runtime.job import job_of
 from runtime.member import write_timings
-from runtime.ready import make_ready
+from runtime.opening import open_run, settled
 from runtime.recorder import RunRecorder
-from runtime.summary import results_line, summarise
-from runtime.train import EXIT_FAILED, EXIT_INTERRUPTED, claim, run_dir_problems, settled
+from runtime.summary import FINISHED, STOPPED, results_line, summarise
+from runtime.train import EXIT_FAILED, EXIT_INTERRUPTED
 from workers.drive import drive
 from workers.grid import hire
 
 
 def train_in_lockstep(config: Config, console: Console) -> int:
     """Run everything here; the exit code. Ctrl-C ends it at a common step, twice at once."""
-    config = settled(config)
-    ready = make_ready(config, expect=run_dir_problems(config))
-    start = start_of(ready.config, ready.plan)
-    run_dir = claim(ready.config, ready.plan)
-    console.print(f"{ready.plan.method} {ready.plan.network} {ready.plan.grid}: {run_dir.root}")
+    opened = open_run(settled(config))
+    console.print(opened.line)
+    if opened.complete:
+        return 0
+    ready, run_dir, run = opened.ready, opened.run_dir, opened.ready.config.run
     # As many threads as each process of the grid would have: sums are then added in one order.
-    threads = share_of(0, ready.plan.grid.processes, config.run.threads).threads
-    device = settle(share_of(0, 1, threads), device_name(config.run.device, 0))
+    threads = portion_of(0, ready.plan.grid.processes, run.threads).threads
+    device = settle(portion_of(0, 1, threads), device_name(run.device, 0))
     asked: list[int] = []
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -49,10 +49,10 @@ def train_in_lockstep(config: Config, console: Console) -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(torch.autograd.set_detect_anomaly(True))
-            job = job_of(ready.config, ready.plan, ready.data, device, start)
+            job = job_of(ready.config, ready.plan, ready.data, device, opened.start)
             recorders = {
                 address: stack.enter_context(
-                    RunRecorder(run_dir.module(address), turn=start, tell=tell)
+                    RunRecorder(run_dir.module(address), turn=opened.start, tell=tell)
                 )
                 for address in ready.plan.grid
             }
@@ -64,6 +64,6 @@ def train_in_lockstep(config: Config, console: Console) -> int:
         return EXIT_FAILED
     finally:
         signal.signal(signal.SIGINT, before)
-    ended = "stopped as asked, at one common step" if asked else "finished"
+    ended = STOPPED if asked else FINISHED
     summarise(run_dir, ready.plan, ended=ended, console=console)
     return EXIT_INTERRUPTED if asked else 0

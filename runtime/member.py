@@ -7,20 +7,19 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import psutil
 
 from comm.frame import Era
-from comm.rendezvous import Meeting, meet
+from comm.rendezvous import Meeting, Store, meet
 from comm.telemetry import Beat, Report, Reporter, Started
 from comm.transports.gloo import Gloo
 from partition.plan import Plan
 from runtime import beats
 from runtime.config import Config, from_json
 from runtime.death import die_with_parent
-from runtime.devices import device_name, settle, share_of
+from runtime.devices import device_name, portion_of, settle
 from runtime.failure import write_note
 from runtime.job import job_of
 from runtime.recorder import RunRecorder
@@ -29,9 +28,6 @@ from runtime.ticket import Ticket
 from workers.drive import drive
 from workers.grid import hire
 from workers.worker import Worker
-
-if TYPE_CHECKING:
-    from torch.distributed import Store
 
 EXIT_FAILED = 1
 
@@ -85,8 +81,8 @@ def work(
     ticket: Ticket,
     plan: Plan,
     config: Config,
-    tell: "Callable[[Store], Callable[[Report], None]] | None" = None,
-    after: "Callable[[Store, int, bool], None] | None" = None,
+    tell: Callable[[Store], Callable[[Report], None]] | None = None,
+    after: Callable[[Store, int, bool], None] | None = None,
 ) -> None:
     """Meet the others and drive the modules of this rank to their end.
 
@@ -95,7 +91,7 @@ def work(
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until all have met, signals end at once
     device = settle(
-        share_of(ticket.local_rank, ticket.local_processes, config.run.threads),
+        portion_of(ticket.local_rank, ticket.local_processes, config.run.threads),
         device_name(config.run.device, ticket.local_rank),
     )
     era = Era(generation=ticket.generation, digest=ticket.digest)
@@ -105,6 +101,7 @@ def work(
         processes=plan.grid.processes,
         era=era,
         folder=ticket.session_folder,
+        one_host=ticket.local_processes == plan.grid.processes,
     )
     workers: list[Worker] = []
     run_dir = RunDir(Path(ticket.run_dir))

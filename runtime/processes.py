@@ -28,8 +28,9 @@ def warm_up() -> None:
     """
     root = str(Path(__file__).resolve().parents[1])
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if root not in known:
-        os.environ["PYTHONPATH"] = os.pathsep.join([root, *filter(None, known)])
+    others = [path for path in known if path not in ("", root)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([root, *others])
+    os.environ["PYTHONSAFEPATH"] = "1"  # nothing from the current folder, whatever lies there
     _context.set_forkserver_preload(["runtime.preload"])
     forkserver.ensure_running()
 

@@ -1,5 +1,6 @@
 """Everything that is decided before the first process starts, with all problems at once."""
 
+import dataclasses
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Ready:
             Config(
                 method=self.config.method,
                 grid=self.config.grid,
+                data=dataclasses.replace(self.config.data, data_dir=None),
                 optim=self.config.optim,
                 run=configs.RunConfig(
                     seed=self.config.run.seed,
@@ -72,12 +74,7 @@ def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
 
 
 def request(config: Config, spec: DataSpec) -> Request:
-    """What the planner needs to know of a configuration."""
-    run = config.run
-    on_gpu = run.device == "cuda" or (run.device == "auto" and torch.cuda.is_available())
-    layout = run.memory_format
-    if layout == "auto":
-        layout = "contiguous" if on_gpu else "channels_last"
+    """What the planner needs to know of a settled configuration."""
     return Request(
         method=name_of(config.method),
         wiring=config.method.wiring(),
@@ -85,7 +82,7 @@ def request(config: Config, spec: DataSpec) -> Request:
         data=spec,
         batch=config.data.batch,
         eval_batch=config.data.eval_batch,
-        channels_last=layout == "channels_last",
+        channels_last=config.run.memory_format == "channels_last",
     )
 
 

@@ -6,13 +6,18 @@ checkpoints/turn-0000790/k0g0.safetensors …
 summary.json   summary.txt                      how it ended
 """
 
+import fcntl
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 from comm.address import Address
 from comm.errors import BadInput
+
+_locks: list[IO[str]] = []  # held until this process ends
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,18 @@ class RunDir:
         return self.root / "modules" / str(address)
 
     def problems(self, *, resume: bool) -> list[str]:
-        """Why this directory can not be used; writes nothing but the folder itself."""
+        """Why this directory can not be used; leaves nothing behind."""
         if resume:
-            return (
-                [] if self.config.exists() else [f"--resume {self.root}: no run is recorded there"]
-            )
+            return self._writable()
         if self.config.exists():
             return [
                 f"{self.root} already holds a run: choose another --run-dir, "
                 f"or go on with it: --resume {self.root}"
             ]
+        return self._writable()
+
+    def _writable(self) -> list[str]:
+        made = [path for path in (self.root, *self.root.parents) if not path.exists()]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable-{os.getpid()}"
@@ -62,10 +69,24 @@ class RunDir:
                 f"the run directory {self.root} can not be written ({error.strerror}): "
                 "choose another --run-dir"
             ]
+        finally:
+            for path in made:
+                with suppress(OSError):  # it was not made, or another run has moved in
+                    path.rmdir()
         return []
+
+    def lock(self) -> None:
+        """Keep it for this process, until it ends. Raises BadInput if a run is alive in it."""
+        file = (self.root / "lock").open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput([f"a run is alive in {self.root}: wait for its end"]) from error
+        _locks.append(file)
 
     def claim(self, config: bytes) -> None:
         """Make it this run's. Raises BadInput if another run was faster."""
+        self.root.mkdir(parents=True, exist_ok=True)
         try:
             with self.config.open("xb") as file:
                 file.write(config)

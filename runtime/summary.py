@@ -14,6 +14,9 @@ from partition.plan import Plan
 from runtime.run_dir import RunDir
 from runtime.table import size
 
+FINISHED = "finished"
+STOPPED = "stopped as asked, at one common step"
+
 
 class Timing(msgspec.Struct, kw_only=True):
     """A module's `timing.json`, as far as the table needs it."""
@@ -22,6 +25,7 @@ class Timing(msgspec.Struct, kw_only=True):
     resident: int
     images: int
     seconds: float
+    learning: float
     waited: dict[str, float]
     step: int
     turns: int
@@ -91,7 +95,7 @@ def modules_table(found: dict[str, Timing]) -> RenderableType:
         table.add_row(
             address,
             str(timing.rank),
-            f"{timing.images / timing.seconds:.1f}" if timing.seconds else "–",
+            f"{timing.images / timing.learning:.1f}" if timing.learning else "–",
             f"{100 * share:.1f} %",
             peer if most > 0 else "–",
             size(timing.resident),

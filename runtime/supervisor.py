@@ -22,6 +22,7 @@ from runtime.blame import Pulse, stalled
 from runtime.console import Progress
 from runtime.failure import cause, read_notes
 from runtime.processes import Processes
+from runtime.summary import STOPPED
 from runtime.ticket import Ticket
 
 TICK = 0.1  # seconds between looks at the processes
@@ -76,7 +77,7 @@ class Supervisor:
             for number, action in before.items():
                 signal.signal(number, action)
         if self._asked:
-            raise Stopped("stopped as asked, at one common step")
+            raise Stopped(STOPPED)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         self._interrupts += 1

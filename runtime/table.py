@@ -1,5 +1,7 @@
 """A plan as a table one can read aloud."""
 
+from functools import partial
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -29,14 +31,24 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _hears(plan: Plan, module: ModulePlan) -> str:
-    sources = [r.source for r in plan.routes if r.target == module.address]
-    rows = sorted({source.k for source in sources})
-    parts: list[str] = []
-    for k in rows:
-        heard = sorted({source.g for source in sources if source.k == k})
-        groups = "*" if len(heard) == len(plan.grid.rows[k]) > 1 else ",".join(map(str, heard))
-        parts.append(f"k{k}g{groups}")
-    return " ".join(parts) if parts else "images"
+    """Whose tensors arrive in a training step."""
+    heard = [r for r in plan.routes if r.target == module.address and r.learning]
+    parts: list[str] = [] if module.address.k else ["images"]
+    for k in sorted({route.source.k for route in heard}):
+        groups = sorted({route.source.g for route in heard if route.source.k == k})
+        names = "*" if len(groups) == len(plan.grid.rows[k]) > 1 else ",".join(map(str, groups))
+        parts.append(f"k{k}g{names}")
+    return " ".join(parts)
+
+
+def frame_bytes(plan: Plan, rank: int) -> int:
+    """What the windows of a process hold: a frame per batch under way in, two per route out."""
+    total = 0
+    for route in plan.routes:
+        source, target = plan.grid.rank(route.source), plan.grid.rank(route.target)
+        if source != target:
+            total += route.capacity * (2 * (source == rank) + route.window * (target == rank))
+    return total
 
 
 def plan_table(plan: Plan) -> RenderableType:
@@ -62,7 +74,7 @@ def plan_table(plan: Plan) -> RenderableType:
             f"{module.macs / 1e3:,.1f}",
             f"{module.head_macs / 1e3:,.1f}",
         )
-    slowest = plan.slowest_rank
+    slowest, ranks = plan.slowest_rank, range(plan.grid.processes)
     hosted = " ".join(map(str, plan.grid.hosted(slowest)))
     widths = f" {' '.join(map(str, plan.widths))}" if plan.widths else ""
     lines = (
@@ -74,6 +86,7 @@ def plan_table(plan: Plan) -> RenderableType:
         f"{plan.rank_macs(slowest) / 1e3:,.1f} kMACs",
         f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
         f"inference {plan.inference_speedup:.3f}×",
+        f"windows hold at most {size(max(map(partial(frame_bytes, plan), ranks)))} per process",
         "(MACs are of the forward pass, one sample, by the papers' convention; hears: * is all "
         "groups of a row)",
     )

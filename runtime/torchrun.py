@@ -4,6 +4,7 @@ Every process checks and plans for itself; the plan's digest is compared when th
 counted at the last module reaches rank 0 through torchrun's store.
 """
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable
@@ -11,25 +12,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from time import sleep
-from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
 
 from comm.errors import BadInput, LociError
+from comm.rendezvous import Store
 from comm.telemetry import Evaluated, Report
-from runtime.config import Config
-from runtime.job import start_of
+from runtime import config as configs
+from runtime.config import Config, RunConfig
+from runtime.death import die_with_parent
 from runtime.member import work
-from runtime.ready import Ready, make_ready
+from runtime.opening import Opened, open_run, settled
 from runtime.run_dir import RunDir
-from runtime.summary import results_line, summarise
-from runtime.train import EXIT_FAILED, claim, run_dir_problems, settled, ticket_of
-
-if TYPE_CHECKING:
-    from torch.distributed import Store
+from runtime.summary import FINISHED, STOPPED, results_line, summarise
+from runtime.ticket import Ticket
+from runtime.train import EXIT_FAILED
 
 OTHERS_WAIT = 10.0  # seconds
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and "WORLD_SIZE" in os.environ
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,74 +67,80 @@ class Launch:
 
 def train_under_torchrun(config: Config, console: Console) -> int:
     """Be one process of the run; the exit code. Raises BadInput, first at each host's rank 0."""
+    die_with_parent()  # torchrun's agent may be killed, too
     launch = Launch.read()
     try:
-        ready = _ready(config, launch)
-        start = start_of(ready.config, ready.plan)
-        if launch.rank == 0:
-            claim(ready.config, ready.plan)
+        opened = _open(config, launch)
     except BadInput:
         if launch.local_rank > 0:  # torchrun ends all ranks once the first of them has said why
             sleep(OTHERS_WAIT)
         raise
-    ticket = ticket_of(
-        ready,
-        rank=launch.rank,
-        start=start,
+    printing = console if launch.rank == 0 else None
+    if printing:
+        printing.print(opened.line)
+    if opened.complete:
+        return 0
+    ready = opened.ready
+    ticket = Ticket(
+        config=configs.to_json(ready.config).decode(),
+        plan=ready.plan.to_json().decode(),
+        data=str(ready.data),
+        digest=ready.digest,
+        run_dir=str(opened.run_dir.root),
         run_id=launch.run_id,
-        session_folder=None,
+        generation=launch.generation,
+        rank=launch.rank,
         local_rank=launch.local_rank,
         local_processes=launch.local_processes,
-        generation=launch.generation,
+        start=opened.start,
+        session=None,
     )
-    board = _Board(ready, console if launch.rank == 0 else None)
+    board = _Board(opened, printing)
     try:
         work(ticket, ready.plan, ready.config, tell=board.open, after=board.finish)
     except LociError as error:
-        print(error, file=sys.stderr)
-        return EXIT_FAILED
+        print(error, file=sys.stderr, flush=True)
+        os._exit(EXIT_FAILED)  # nothing may wait for a peer any more, no destructor either
     return 0
 
 
-def _ready(config: Config, launch: Launch) -> Ready:
-    """Checks and plan; the default run directory is named by torchrun's run id on all ranks."""
-    settings = settled(config, run_dir=Path("runs") / f"torchrun-{launch.run_id}")
+def _open(config: Config, launch: Launch) -> Opened:
+    """Open the run on every rank; without --run-dir it is named by torchrun's run id.
+
+    When torchrun starts the processes again, they go on from the last complete checkpoint.
+    """
+    run = config.run
+    if run.run_dir is None and run.resume is None:
+        named = Path("runs") / f"torchrun-{launch.run_id}"
+        config = dataclasses.replace(config, run=dataclasses.replace(run, run_dir=named))
+    config = settled(config)
+    root = config.run.run_dir
+    assert root is not None
+    if launch.generation > 0 and config.run.resume is None and RunDir(root).config.exists():
+        config = settled(Config(run=RunConfig(resume=root)))
     problems: list[str] = []
-    if launch.rank == 0:
-        problems += run_dir_problems(settings)
-    ready = None
-    try:
-        ready = make_ready(settings)
-        wanted = ready.plan.grid.processes
-    except BadInput as error:
-        problems += error.problems
-        wanted = sum(settings.grid.groups_per_row)
+    wanted = sum(config.grid.groups_per_row)
     if wanted != launch.processes:
         command = " ".join(sys.argv[1:])
         problems.append(
             f"torchrun started {launch.processes} processes, the grid has {wanted}: "
             f"torchrun --nproc-per-node {wanted} launch.py {command}"
         )
-    if problems or ready is None:
-        raise BadInput(problems)
-    return ready
+    return open_run(config, writes=launch.rank == 0, expect=tuple(problems))
 
 
 class _Board:
     """Evaluations on their way from the module that counts to rank 0, which prints them."""
 
-    def __init__(self, ready: Ready, console: Console | None) -> None:
-        self._ready, self._console = ready, console
+    def __init__(self, opened: Opened, console: Console | None) -> None:
+        self._opened, self._console = opened, console
         self._told = 0
         self._ended = Event()
         self._printer: Thread | None = None
 
-    def open(self, store: "Store") -> Callable[[Report], None]:
+    def open(self, store: Store) -> Callable[[Report], None]:
         """Begin to print at rank 0; how this process tells its evaluations."""
         if self._console is not None:
-            run_dir = self._ready.config.run.run_dir
-            plan = self._ready.plan
-            self._console.print(f"{plan.method} {plan.network} {plan.grid}: {run_dir}")
             self._printer = Thread(target=self._print, args=(store, self._console), daemon=True)
             self._printer.start()
 
@@ -140,7 +151,7 @@ class _Board:
 
         return tell
 
-    def _print(self, store: "Store", console: Console) -> None:
+    def _print(self, store: Store, console: Console) -> None:
         number = 0
         while True:
             ended = self._ended.wait(0.5)
@@ -151,17 +162,16 @@ class _Board:
             if ended:
                 break
 
-    def finish(self, store: "Store", rank: int, stopped: bool) -> None:
+    def finish(self, store: Store, rank: int, stopped: bool) -> None:
         """Say that this rank is done; rank 0 waits for all of them and writes the summary."""
         store.set(f"done/{rank}", "")
         if self._console is None:
             return
-        for other in range(self._ready.plan.grid.processes):
+        for other in range(self._opened.ready.plan.grid.processes):
             store.get(f"done/{other}")
         self._ended.set()
         if self._printer is not None:
             self._printer.join(timeout=10)
-        root = self._ready.config.run.run_dir
-        assert root is not None
-        ended = "stopped as asked, at one common step" if stopped else "finished"
-        summarise(RunDir(root), self._ready.plan, ended=ended, console=self._console)
+        ended = STOPPED if stopped else FINISHED
+        opened = self._opened
+        summarise(opened.run_dir, opened.ready.plan, ended=ended, console=self._console)

@@ -47,10 +47,11 @@ class Run:
         return marked(self.mark)
 
     def left_behind(self) -> list[str]:
-        """What is in its temporary folder, but for the empty folder of sessions and torch's."""
+        """What is in its temporary folder, but for what all sessions share, and torch's."""
         found = (str(path.relative_to(self.tmp)) for path in self.tmp.rglob("*"))
-        kept = f"loci-{os.getuid()}"
-        return sorted(p for p in found if p != kept and not p.startswith("torchinductor_"))
+        shared = f"loci-{os.getuid()}"
+        kept = (shared, f"{shared}/sweep.lock")
+        return sorted(p for p in found if p not in kept and not p.startswith("torchinductor_"))
 
     def end(self, timeout: float = 60) -> Ended:
         """Wait for the end."""

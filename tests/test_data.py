@@ -260,10 +260,10 @@ def test_augmentation_as_asked() -> None:
     usual = Augmentation(padding="zero", pad=2, flip=False)
     assert chosen(DataConfig(), usual) == usual
     assert not chosen(DataConfig(augment="none"), usual)
-    assert chosen(DataConfig(augment="none", flip=True), usual) == Augmentation(flip=True)
+    assert chosen(DataConfig(augment="none", flip="on"), usual) == Augmentation(flip=True)
     assert chosen(DataConfig(augment="reflect"), usual) == replace(usual, padding="reflect")
     assert chosen(DataConfig(augment="reflect"), Augmentation()).pad == 4
-    assert chosen(DataConfig(pad=3, flip=True), usual) == Augmentation(pad=3, flip=True)
+    assert chosen(DataConfig(pad=3, flip="on"), usual) == Augmentation(pad=3, flip=True)
     assert not chosen(DataConfig(pad=0), usual)
 
 
@@ -424,7 +424,7 @@ assert "torch" not in sys.modules
 prepared = Prepared(Path({str(folder)!r}))
 from workers.data.feed import Feed
 from workers.data.prepare import prepare
-Feed(prepared, DataConfig(augment="zero", flip=True), seed=0).batch(0)
+Feed(prepared, DataConfig(augment="zero", flip="on"), seed=0).batch(0)
 print([name for name in ("PIL", "sklearn", "torchvision") if name in sys.modules])
 """
     done = subprocess.run(

@@ -78,7 +78,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(run_dir: Path, tmp_path
     assert traces(root) == traces(run_dir)
 
 
-def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on(
+def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on_in_lockstep(
     run_dir: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "run"
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on(
         steps = [t for t in written if t < turn]
         assert written == steps and len(written) >= 8
     assert len(checkpoints(root, MODULES)) < len(checkpoints(run_dir, MODULES))
-    ended = launch("train", "--resume", root)
+    ended = launch("train", "--resume", root, "--debug")
     assert ended.code == 0, ended.err
     assert traces(root) == traces(run_dir)
 

@@ -5,7 +5,6 @@ Bit for bit, in float64, whatever the window and however unevenly they are slowe
 """
 
 import itertools
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.apart import train_apart
 from tests.grids import job_of, lockstep, planned, states
 from tests.processes import processes
 from tests.reference import train
+from tests.runs import until
 from tests.test_exactness import GRIDS, STEPS, batches, monolith, rates, worst
 from workers.methods.dgl import DGL
 from workers.methods.gn_dgl import GNDGL
@@ -77,6 +77,11 @@ def test_the_cases_cover_every_pair_of_settings() -> None:
         assert seen == wanted
 
 
+def grandchildren() -> list[psutil.Process]:
+    """What the fork server, a child of this process, has started."""
+    return [p for child in psutil.Process().children() for p in child.children(recursive=True)]
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_processes_compute_what_lockstep_and_the_monolith_compute(
     case: Case, tmp_path: Path
@@ -84,7 +89,7 @@ def test_processes_compute_what_lockstep_and_the_monolith_compute(
     plan = planned(case.method, depth=case.depth, groups=case.groups, window=case.window)
     with processes(plan.grid.processes) as children:
         weights, notes = train_apart(children, plan, case.method, steps=STEPS, folder=tmp_path)
-    assert not [p for p in psutil.Process(os.getpid()).children(recursive=True) if p in children]
+    until(lambda: not grandchildren(), timeout=1, why="all processes are gone")
 
     together, notebooks = lockstep(job_of(plan, case.method, steps=STEPS, evaluate=True))
     assert worst(weights, states(together)) == 0.0

@@ -46,10 +46,6 @@ class Result:
     ensemble: float
     loss: float
 
-    @property
-    def last_row(self) -> float:
-        return self.rows[-1]
-
 
 @dataclass
 class Tally:

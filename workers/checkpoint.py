@@ -84,11 +84,19 @@ def store(
 
 @torch.no_grad()
 def restore(
-    root: Path, module: nn.Module, optimizer: torch.optim.Optimizer, *, address: Address, turn: int
+    root: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    *,
+    address: Address,
+    turn: int,
+    plan: str,
 ) -> None:
     """Put weights and momentum back. Raises BadInput if a file is damaged or of another module."""
     here = folder(root, turn)
     note = msgspec.json.decode((here / f"{address}.json").read_bytes(), type=Note)
+    if (note.format, note.address, note.turn, note.plan) != (FORMAT, str(address), turn, plan):
+        raise BadInput([f"{here / f'{address}.json'} is of another module, turn or plan"])
     content = (here / f"{address}.safetensors").read_bytes()
     if hashlib.sha256(content).hexdigest() != note.sha256:
         raise BadInput(
@@ -116,7 +124,7 @@ def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[
     """The complete checkpoints below `root`, oldest first; one note (of any module) for each."""
     wanted = [str(address) for address in addresses]
     found: list[Note] = []
-    for here in sorted(root.glob("turn-*")):
+    for here in root.glob("turn-*"):
         try:
             notes = [
                 msgspec.json.decode((here / f"{name}.json").read_bytes(), type=Note)
@@ -127,4 +135,9 @@ def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[
         whole = all((here / f"{name}.safetensors").exists() for name in wanted)
         if whole and {(note.turn, note.plan) for note in notes} == {(notes[0].turn, plan)}:
             found.append(notes[0])
-    return found
+    return sorted(found, key=lambda note: note.turn)
+
+
+def after(root: Path, turn: int) -> list[Path]:
+    """The folders of checkpoints later than `turn`."""
+    return [here for here in root.glob("turn-*") if here > folder(root, turn)]

@@ -25,7 +25,7 @@ class State:
     """Written by the module's own thread, read by the heartbeat's: plain values, no lock.
 
     `waited` sums the seconds spent waiting, by peer; `since` is when `doing` last changed;
-    `seconds` sums all turns so far, and `recent` has the last ones singly.
+    `seconds` sums all turns so far, `learning` those of training alone; `recent` has the last ones.
     """
 
     address: Address
@@ -35,16 +35,18 @@ class State:
     since: float = field(default_factory=monotonic)
     waited: dict[str, float] = field(default_factory=dict[str, float])
     seconds: float = 0.0
+    learning: float = 0.0
     turns: int = 0
     images: int = 0
     loss: float | None = None
     accuracy: float | None = None
     recent: deque[Took] = field(default_factory=lambda: deque[Took](maxlen=RECENT))
 
-    def took(self, seconds: float, waited: float) -> None:
+    def took(self, seconds: float, waited: float, *, learning: bool) -> None:
         """A turn is over."""
         self.turns += 1
         self.seconds += seconds
+        self.learning += seconds * learning
         self.recent.append(Took(seconds, waited))
 
     def does(self, doing: str) -> None:

@@ -92,11 +92,17 @@ class Worker:
             config=job.optim, batch=job.plan.batch, steps_per_epoch=job.feed.steps_per_epoch
         )
         self._predictors = len(job.plan.grid.rows)
+        self._peers = len(job.plan.grid.rows[address.k]) - 1
         self._counts = address == job.plan.grid.rows[-1][0]
         self._tally = Tally(readout=job.plan.grid.readout)
         if job.start and job.checkpoints:
             checkpoint.restore(
-                job.checkpoints, self.module, self.optimizer, address=address, turn=job.start
+                job.checkpoints,
+                self.module,
+                self.optimizer,
+                address=address,
+                turn=job.start,
+                plan=job.plan.digest,
             )
 
     def evaluating(self, schedule: Schedule) -> "Worker":
@@ -118,7 +124,8 @@ class Worker:
                 yield from self._learn(turn, heard)
             else:
                 yield from self._vote(turn, heard)
-            self.state.took(perf_counter() - began, sum(self.state.waited.values()) - waited)
+            waited = sum(self.state.waited.values()) - waited
+            self.state.took(perf_counter() - began, waited, learning=turn.learns)
             if self._save_due(turn):
                 self._save(turn.index + 1, turn.step + 1)
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
@@ -251,6 +258,8 @@ class Worker:
         assert turn.split is not None
         if turn.first:
             self._tally = Tally(readout=self.job.plan.grid.readout)
+        if not torch.isfinite(ballot).all():
+            raise Diverged("a vote is not finite; try a lower --lr or --clip-norm")
         labels = self.job.feed.eval_labels(turn.split, turn.batch).to(ballot.device)
         self._tally.add(ballot, labels)
         if turn.last:
@@ -278,8 +287,8 @@ class Worker:
                         yield from self._timed(send(end, message))
                 case Exchange(name, tensor):
                     answer = []
-                    if name in self.ports.groups:
-                        group = self.ports.groups[name]
+                    if self._peers:
+                        group = self.ports.groups[name]  # a name that the wiring must know
                         answer = yield from self._timed(group.exchange(turn.index, tensor, flags))
 
     def _timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:

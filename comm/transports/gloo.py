@@ -96,11 +96,10 @@ class GlooReceiver:
         self._era = era
         self._landing = landing
         self._free: deque[Tensor] = deque(
-            frame.allocate(route, pinned=landing.pinned) for _ in range(route.window + 1)
+            frame.allocate(route, pinned=landing.pinned) for _ in range(route.window)
         )
         self._posted: deque[tuple[dist.Work, Tensor]] = deque()
         self._current: Tensor | None = None
-        self._closed = False
         self._fill(route.window - 1, turn=0)
 
     def _fill(self, count: int, *, turn: int) -> None:
@@ -136,7 +135,6 @@ class GlooReceiver:
 
     def close(self) -> None:
         """Take nothing more; frames posted ahead stay alive until the group is destroyed."""
-        self._closed = True
 
 
 class Gloo:

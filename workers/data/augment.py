@@ -37,7 +37,7 @@ def chosen(config: DataConfig, usual: Augmentation) -> Augmentation:
     return Augmentation(
         padding=base.padding,
         pad=base.pad if config.pad is None else config.pad,
-        flip=base.flip if config.flip is None else config.flip,
+        flip=base.flip if config.flip == "auto" else config.flip == "on",
     )
 
 

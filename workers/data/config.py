@@ -42,7 +42,7 @@ class DataConfig:
     pad: int | None = None
     """Pixels of padding on every side before the random crop. Default: as --augment says."""
 
-    flip: bool | None = None
+    flip: Literal["auto", "on", "off"] = "auto"
     """Mirror half of the training images. Default: as --augment says."""
 
     mean: tuple[float, ...] | None = None

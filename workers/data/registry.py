@@ -1,9 +1,9 @@
 """The datasets by name. To add one: a file beside this one, and its name here."""
 
-import difflib
 from collections.abc import Callable, Mapping
 
 from comm.errors import BadInput
+from partition.nearest import nearest
 from workers.data.cifar10 import cifar10
 from workers.data.config import DataConfig
 from workers.data.digits import digits
@@ -23,8 +23,5 @@ def source_of(config: DataConfig) -> Source:
     """The source that the configuration names. Raises BadInput if it cannot be found."""
     make = DATASETS.get(config.dataset)
     if make is None:
-        near = difflib.get_close_matches(config.dataset.lower(), DATASETS, n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        names = ", ".join(DATASETS)
-        raise BadInput([f"there is no dataset {config.dataset!r}: {guess}choose one of {names}"])
+        raise BadInput([f"unknown dataset {config.dataset!r}{nearest(config.dataset, DATASETS)}"])
     return make(config)

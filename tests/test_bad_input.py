@@ -1,0 +1,267 @@
+"""A run that can not be is refused before anything starts, with all problems and the next move."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from launch import main
+from runtime import shortcuts, torchrun
+from runtime.processes import Processes
+from tests.runs import ROOT, TORCHRUN, launch, started, until
+
+TINY = ("--network", "mlp", "--widths", "32", "32", "--image-size", "8", "--batch", "240")
+
+
+class Refused:
+    """What a command line was answered with."""
+
+    def __init__(self, code: int, err: str) -> None:
+        self.code, self.err = code, err
+        self.problems = err.splitlines()
+
+
+@pytest.fixture
+def refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[object]:
+    """Runs a command line in this process; it must not come to starting others."""
+
+    def start(*_: object) -> NoReturn:
+        raise AssertionError("processes were started")
+
+    monkeypatch.setattr(Processes, "start", start)
+    monkeypatch.setattr(shortcuts, "starts_processes", lambda words: False)  # no warming up
+    monkeypatch.chdir(tmp_path)
+    before = {*tmp_path.rglob("*")}
+
+    def answer(*words: str | Path) -> Refused:
+        monkeypatch.setattr(sys, "argv", ["launch.py", *map(str, words)])
+        code = main()
+        return Refused(code, capsys.readouterr().err)
+
+    yield answer
+    assert {*tmp_path.rglob("*")} == before, "something was written"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder dataset: a class that is missing in test/, and an image that is none."""
+    root = tmp_path_factory.mktemp("pictures")
+    for split, names in (("train", "ant bee cat"), ("test", "ant bee")):
+        for name in names.split():
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for index in range(4):
+                pixels = np.full((8, 8, 3), 16 * index, dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    (root / "train" / "bee" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """The same without the class, so that the images themselves are looked at."""
+    root = tmp_path_factory.mktemp("whole")
+    for split in ("train", "test"):
+        (root / split).mkdir()
+        for name in ("ant", "bee"):
+            (root / split / name).symlink_to(pictures / split / name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that holds a run."""
+    root = tmp_path_factory.mktemp("held") / "run"
+    ended = launch("train", *TINY, "--max-steps", "1", "--debug", "--run-dir", root)
+    assert ended.code == 0, ended.err
+    return root
+
+
+CASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "groups that do not divide a width": (
+        "--network resnet8 --groups 3",
+        ("--groups 3 does not divide resnet8's width 16, 32, 64", "choose 1, 2, 4, 8, 16"),
+    ),
+    "more groups than channels": ("--network resnet8 --groups 17", ("--groups 17", "16 channels")),
+    "more depth than blocks": (
+        "--network resnet8 --depth 5",
+        ("--depth 5: resnet8 has 4 blocks", "at most --depth 4"),
+    ),
+    "ragged groups of another depth": (
+        "--network resnet8 --depth 3 --groups 2 1",
+        ("--groups 2 1", "or 3, one per row"),
+    ),
+    "cuts that nobody published": (
+        "--network resnet20 --depth 2 --cuts paper",
+        ("no paper cuts resnet20", "use --cuts macs or even"),
+    ),
+    "unknown block": ("--network resnet20 --depth 2 --cuts s2b9", ("'s2b9'", "did you mean s2b")),
+    "unknown dataset": ("--dataset digit", ("'digit'", "did you mean digits?")),
+    "unknown network": ("--network resnet23", ("'resnet23'", "did you mean", "resnet20")),
+    "unknown recipe": ("--recipe digits-2x", ("'digits-2x'", "did you mean digits-2x2?")),
+    "recipe without a name": ("--recipe", ("python launch.py recipes",)),
+    "missing folder": (
+        "--dataset folder --data-dir /nowhere/at/all",
+        ("--data-dir /nowhere/at/all does not exist", "give the folder"),
+    ),
+    "folder not given": ("--dataset folder", ("say where with --data-dir",)),
+    "batch larger than the data set": (
+        "--batch 5000",
+        ("--batch 5000 is more than the 1438 training images of digits", "give 1438 or less"),
+    ),
+    "last batch of one": ("--batch 479", ("BatchNorm", "add --drop-last")),
+    "unwritable run directory": (
+        "--run-dir /proc/self/cmdline/run",
+        ("/proc/self/cmdline/run can not be written", "choose another --run-dir"),
+    ),
+    "nothing to resume": ("--resume /nowhere", ("no run is recorded there", "name a run")),
+    "backprop on a grid": ("backprop --depth 2", ("leave out --depth and --groups",)),
+    "no window": ("--window 0", ("--window 0: at least one",)),
+    "no time": ("--stall 0", ("--stall 0: must be above 0",)),
+    "more threads than cores": ("--threads 4096", ("--threads 4096: this host has",)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_is_refused(name: str, refused: type[Refused]) -> None:
+    words, fragments = CASES[name]
+    answer = refused("train", *shlex.split(words))
+    assert answer.code == 2
+    (problem,) = answer.problems
+    assert problem.startswith("error: ")
+    assert all(fragment in problem for fragment in fragments), problem
+
+
+def test_a_class_missing_in_test_is_named(refused: type[Refused], pictures: Path) -> None:
+    answer = refused("train", "--dataset", "folder", "--data-dir", pictures)
+    assert answer.code == 2
+    assert "class cat is in train/ but not in test/: add test/cat/ or remove" in answer.err
+
+
+def test_an_unreadable_image_is_named(refused: type[Refused], whole: Path) -> None:
+    answer = refused("train", "--dataset", "folder", "--data-dir", whole, "--batch", "4")
+    assert answer.code == 2
+    (problem,) = answer.problems
+    assert "train/bee/torn.png" in problem and "remove" in problem
+
+
+def test_a_run_directory_that_holds_another_run_is_left_alone(
+    refused: type[Refused], held: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in held.rglob("*")}
+    answer = refused("train", *TINY, "--run-dir", held)
+    assert answer.code == 2
+    assert answer.problems == [
+        f"error: {held} already holds a run: choose another --run-dir, "
+        f"or go on with it: --resume {held}"
+    ]
+    assert before == {path: path.stat().st_mtime_ns for path in held.rglob("*")}
+
+
+@pytest.mark.parametrize("more", ["--epochs 3", "--run-dir elsewhere", "dgl", "--seed 1"])
+def test_resuming_takes_no_other_settings(refused: type[Refused], held: Path, more: str) -> None:
+    answer = refused("train", *more.split(), "--resume", held)
+    assert answer.code == 2
+    assert "takes its settings from the run" in answer.err and "leave out all others" in answer.err
+
+
+def test_evaluating_nothing_is_refused(refused: type[Refused], tmp_path: Path) -> None:
+    answer = refused("evaluate", tmp_path)
+    assert answer.code == 2 and "name a run" in answer.err
+
+
+def test_several_problems_come_in_one_go_and_nothing_was_started(tmp_path: Path) -> None:
+    """The real command line: it begins to warm up a fork server while it checks."""
+    (tmp_path / "file").touch()
+    ended = launch(
+        *("train", "gn-dgl", "--network", "resnet8", "--depth", "9", "--groups", "3"),
+        *("--dataset", "folder", "--data-dir", "/nowhere", "--lr", "-1", "--temperature", "0"),
+        *("--window", "0", "--eval-batch", "0", "--run-dir", tmp_path / "file" / "run"),
+    )
+    assert ended.code == 2 and ended.out == ""
+    lines = ended.err.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    wanted = [
+        *("--depth 9", "--groups 3", "--data-dir /nowhere", "--lr -1", "--temperature 0"),
+        *("--window 0", "--eval-batch 0", f"{tmp_path}/file/run"),
+    ]
+    for words in wanted:
+        assert [words in line for line in lines].count(True) == 1, f"{words}: {ended.err}"
+    assert len(lines) == len(wanted)
+    assert ended.seconds < 20
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("words", "fragments"),
+    [
+        ("train gndgl", ("gn-dgl, dgl, backprop",)),
+        ("train dgl --share maps", ("--share", "launch.py train gn-dgl --help")),
+        ("train --dept 2", ("--depth INT",)),
+        ("tran", ("train, plan, evaluate, recipes",)),
+    ],
+    ids=["method", "another method's option", "option", "command"],
+)
+def test_a_word_that_is_unknown_is_answered_with_the_known_ones(
+    refused: type[Refused],
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    fragments: tuple[str, ...],
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        refused(*words.split())
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert all(fragment in err for fragment in fragments), err
+
+
+GRID = ("train", "dgl", *TINY, "--depth", "2")
+
+
+def world(rank: int) -> dict[str, str]:
+    """What torchrun puts into the environment of each of three processes."""
+    own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    return {**own, "WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3", "TORCHELASTIC_RUN_ID": "test"}
+
+
+def test_a_world_of_another_size_is_refused_with_the_right_command(tmp_path: Path) -> None:
+    ended = launch(*GRID, "--run-dir", tmp_path / "run", **world(0))
+    assert ended.code == 2
+    assert ended.err == (
+        "error: torchrun started 3 processes, the grid has 2: torchrun --nproc-per-node 2 "
+        f"launch.py {shlex.join(GRID)} --run-dir {tmp_path}/run\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_other_ranks_leave_the_first_word_to_rank_0(
+    refused: type[Refused], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Torchrun ends them all as soon as the first one ends, whether or not it has said why."""
+    slept: list[float] = []
+    monkeypatch.setattr(torchrun, "die_with_parent", lambda: None)
+    monkeypatch.setattr(torchrun, "sleep", slept.append)
+    for rank in (0, 1):
+        for name, value in world(rank).items():
+            monkeypatch.setenv(name, value)
+        answer = refused(*GRID)
+        assert answer.code == 2 and "--nproc-per-node 2" in answer.err
+        assert len(slept) == rank
+
+
+def test_torchrun_with_another_size_ends_with_the_right_command(tmp_path: Path) -> None:
+    program = (*TORCHRUN, "--nproc-per-node", "3", "launch.py")
+    with started(*GRID, "--run-dir", tmp_path / "run", program=program, cwd=ROOT) as process:
+        ended = process.end()
+        until(lambda: not process.alive(), timeout=1, why="all processes are gone")
+    assert ended.code != 0
+    assert ended.err.count("error: torchrun started 3 processes, the grid has 2") == 1
+    assert f"torchrun --nproc-per-node 2 launch.py {shlex.join(GRID)}" in ended.err
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,136 @@
+"""Which batch comes when, and with which learning rate."""
+
+from itertools import pairwise
+
+import pytest
+
+from workers.optim import LearningRate, OptimConfig
+from workers.schedule import Schedule, Split, evaluation, training
+
+TEST: dict[Split, int] = {"test": 2}
+VAL: dict[Split, int] = {"val": 1, "test": 2}
+
+
+def drawn(schedule: Schedule) -> str:
+    """Training steps as numbers, evaluation batches as v or t; a bar between passes."""
+    letters = [str(t.step) if t.split is None else t.split[0] for t in schedule.turns()]
+    ends = ["|" if t.last else "" for t in schedule.turns()]
+    return "".join(letter + end for letter, end in zip(letters, ends, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("every", "splits", "max_steps", "expected"),
+    [
+        (1, TEST, None, "012|tt|345|tt|678|tt|"),
+        (2, TEST, None, "012|345|tt|678|tt|"),
+        (0, TEST, None, "012|345|678|"),
+        (1, TEST, 4, "012|tt|3|tt|"),
+        (5, TEST, 4, "012|3|tt|"),
+        (1, VAL, None, "012|v|345|v|678|v|tt|"),
+        (2, VAL, 4, "012|3|v|tt|"),
+        (1, TEST, 99, "012|tt|345|tt|678|tt|"),
+    ],
+)
+def test_the_turns_of_a_run(
+    every: int, splits: dict[Split, int], max_steps: int | None, expected: str
+) -> None:
+    schedule = training(
+        epochs=3, steps_per_epoch=3, max_steps=max_steps, eval_every=every, eval_turns=splits
+    )
+    assert drawn(schedule) == expected
+    assert [turn.index for turn in schedule.turns()] == [*range(len(schedule))]
+
+
+def test_turns_can_be_asked_for_from_anywhere() -> None:
+    schedule = training(epochs=3, steps_per_epoch=3, max_steps=None, eval_every=1, eval_turns=TEST)
+    every = [*schedule.turns()]
+    for start in range(len(schedule) + 1):
+        assert [*schedule.turns(start)] == every[start:]
+
+
+def test_a_turn_knows_its_place() -> None:
+    schedule = training(epochs=2, steps_per_epoch=3, max_steps=None, eval_every=1, eval_turns=TEST)
+    turns = [*schedule.turns()]
+    assert [turn.epoch for turn in turns] == [1] * 5 + [2] * 5
+    assert [str(turn) for turn in turns[2:5]] == [
+        "step 2",
+        "evaluation batch 0",
+        "evaluation batch 1",
+    ]
+    assert [turn.step for turn in turns[3:5]] == [3, 3]  # so many were trained
+    assert [turn.first for turn in turns[:5]] == [True, False, False, True, False]
+
+
+def test_an_evaluation_alone() -> None:
+    schedule = evaluation(epoch=4, step=12, split="test", turns=3)
+    assert drawn(schedule) == "ttt|"
+    assert {(turn.epoch, turn.step) for turn in schedule.turns()} == {(4, 12)}
+
+
+def test_a_schedule_without_turns_has_none() -> None:
+    assert len(Schedule(passes=())) == 0 and [*Schedule(passes=()).turns()] == []
+
+
+# ── learning rate ────────────────────────────────────────────────────────────────────────────
+
+# Of the released code at 160 epochs and lr 0.8 (spec §1.6), by epoch counted from 1.
+PUBLISHED = {
+    1: 0.01,
+    2: 0.0890,
+    5: 0.3252,
+    10: 0.7141,
+    11: 0.7907,
+    40: 0.6828,
+    80: 0.4,
+    120: 0.1172,
+    159: 8e-5,
+    160: 0.0,
+}
+PER_EPOCH = 49
+
+
+def rate(batch: int = 1024, **settings: object) -> LearningRate:
+    config = OptimConfig(**settings)  # type: ignore[arg-type]
+    return LearningRate(config=config, batch=batch, steps_per_epoch=PER_EPOCH)
+
+
+@pytest.mark.parametrize("epoch", PUBLISHED)
+def test_set_once_per_epoch_the_rate_is_the_published_one(epoch: int) -> None:
+    published = rate(epochs=160, lr=0.8, lr_every="epoch")
+    steps = range((epoch - 1) * PER_EPOCH, epoch * PER_EPOCH)
+    (value,) = {published(step) for step in steps}
+    digits = 5 if epoch == 159 else 4
+    assert round(value, digits) == PUBLISHED[epoch]
+
+
+def test_followed_step_by_step_the_rate_is_smooth_and_ends_near_zero() -> None:
+    smooth, coarse = rate(epochs=160, lr=0.8), rate(epochs=160, lr=0.8, lr_every="epoch")
+    values = [smooth(step) for step in range(160 * PER_EPOCH)]
+    assert values[0] == pytest.approx(0.01)
+    assert max(abs(a - b) for a, b in pairwise(values)) < 0.08 / PER_EPOCH
+    assert values[-1] == pytest.approx(0, abs=1e-9)
+    for epoch in range(11, 161):  # after the warm-up both agree at the end of every epoch
+        assert values[epoch * PER_EPOCH - 1] == pytest.approx(coarse(epoch * PER_EPOCH - 1))
+
+
+@pytest.mark.parametrize(("batch", "peak"), [(1024, 0.8), (128, 0.1), (32, 0.025)])
+def test_the_peak_follows_the_batch_unless_given(batch: int, peak: float) -> None:
+    assert rate(batch).peak == pytest.approx(peak)
+    assert rate(batch, lr=0.3).peak == 0.3
+
+
+def test_a_tenth_after_half_and_after_three_quarters() -> None:
+    tenths = rate(epochs=160, lr=0.8, schedule="step", lr_every="epoch")
+    found = [tenths(epoch * PER_EPOCH) for epoch in (0, 79, 80, 119, 120, 159)]
+    assert found == pytest.approx([0.8, 0.8, 0.08, 0.08, 0.008, 0.008])
+
+
+def test_a_constant_rate_is_constant() -> None:
+    constant = rate(epochs=3, lr=0.2, schedule="constant")
+    assert {constant(step) for step in range(3 * PER_EPOCH)} == {0.2}
+
+
+def test_without_warm_up_the_cosine_begins_at_its_peak() -> None:
+    cold = rate(epochs=10, lr=0.5, warmup=0)
+    assert cold(0) == pytest.approx(0.5, rel=1e-4)
+    assert all(cold(s) >= cold(s + 1) for s in range(10 * PER_EPOCH - 1))
