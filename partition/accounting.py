@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from partition.config import GridConfig
 from partition.data_spec import DataSpec
 from partition.plan import Plan
-from partition.planner import Request, plan
+from partition.planner import plan
+from partition.request import Request
 from partition.wiring import Tail, Wiring
 
 

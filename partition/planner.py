@@ -1,118 +1,38 @@
 """From a network, a method's wiring and a data set to a Plan. All problems are found at once."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
 from comm.address import Address, Grid
 from comm.errors import BadInput
-from partition.config import GridConfig
 from partition.counts import Count, count
 from partition.cuts import Cut, even, min_max, spans
-from partition.data_spec import DataSpec
 from partition.heads import HeadSpec, build_head, hidden_units, pooled_shape
-from partition.nearest import nearest
 from partition.networks import network
 from partition.networks.block import Network, Piece
-from partition.papers import CUTS, published_cuts
+from partition.papers import published_cuts
 from partition.plan import ModulePlan, Plan
+from partition.problems import cut_problems, grid_problems
+from partition.request import Request
 from partition.routes import draw_routes
 from partition.spans import Span
-from partition.wiring import HeadKind, Wiring
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """Everything a plan is made from."""
-
-    method: str
-    wiring: Wiring
-    config: GridConfig
-    data: DataSpec
-    batch: int
-    eval_batch: int
-    dtype: str = "float32"
-    channels_last: bool = False
+from partition.wiring import HeadKind
 
 
 def plan(request: Request) -> Plan:
     """The plan for `request`. Raises BadInput with every problem there is."""
-    config = request.config
-    net = network(config.network, config.widths, request.data.shape)
-    groups = config.groups_per_row
-    problems = [*_grid_problems(request, net, groups), *_cut_problems(config, net)]
-    if problems:
+    config, net, problems = request.config, None, list[str]()
+    try:
+        net = network(config.network, config.widths, request.data.shape)
+        problems += cut_problems(config, net)
+    except BadInput as error:
+        problems += error.problems
+    problems = [*grid_problems(request, net), *problems]
+    if problems or net is None:
         raise BadInput(problems)
-    grid = Grid(groups=groups, readout=request.wiring.tail == "head")
+    grid = Grid(groups=config.groups_per_row, readout=request.wiring.tail == "head")
     return _Draft(request, net, grid).finish()
-
-
-def _grid_problems(request: Request, net: Network, groups: tuple[int, ...]) -> Iterator[str]:
-    config, wiring = request.config, request.wiring
-    if config.depth < 1:
-        yield f"--depth {config.depth}: a grid has at least one row"
-    if config.depth > len(net.blocks):
-        yield (
-            f"--depth {config.depth}: {net.name} has {len(net.blocks)} blocks, "
-            f"so at most --depth {len(net.blocks)}"
-        )
-    if len(groups) != config.depth:
-        yield (
-            f"--groups {' '.join(map(str, config.groups))}: give one number for all rows, "
-            f"or {config.depth}, one per row"
-        )
-    for size in sorted(set(groups)):
-        widths = sorted({block.width for block in net.blocks})
-        if size < 1:
-            yield f"--groups {size}: every row has at least one group"
-        elif size > min(widths):
-            yield f"--groups {size}: more groups than the {min(widths)} channels of {net.name}"
-        elif net.even and (odd := [width for width in widths if width % size]):
-            fitting = [str(n) for n in range(1, min(widths) + 1) if all(w % n == 0 for w in widths)]
-            yield (
-                f"--groups {size} does not divide {net.name}'s width {', '.join(map(str, odd))}: "
-                f"choose {', '.join(fitting)}, or other --widths"
-            )
-    if config.window < 1:
-        yield f"--window {config.window}: at least one batch must be able to be under way"
-    if wiring.pool < 1:
-        yield f"--pool {wiring.pool}: maps can not be pooled to less than 1 x 1"
-    if not wiring.local and (config.depth, *groups) != (1, 1):
-        yield (
-            f"{request.method} trains the whole network in one module: leave out --depth and "
-            "--groups, or choose a local method (dgl, gn-dgl)"
-        )
-
-
-def _cut_problems(config: GridConfig, net: Network) -> Iterator[str]:
-    names = [block.name for block in net.blocks]
-    if config.cuts == ("paper",):
-        published = CUTS.get(net.name, {})
-        if config.depth not in published:
-            depths = f" (published: {', '.join(map(str, published))})" if published else ""
-            yield (
-                f"--cuts paper: no paper cuts {net.name} at depth {config.depth}{depths}; "
-                "use --cuts macs or even"
-            )
-    elif config.cuts not in (("macs",), ("even",)):
-        if unknown := [name for name in config.cuts if name not in names]:
-            yield from (
-                f"--cuts: {net.name} has no block {n!r}{nearest(n, names)}" for n in unknown
-            )
-            return
-        if len(config.cuts) != config.depth - 1:
-            yield (
-                f"--cuts {' '.join(config.cuts)}: --depth {config.depth} takes "
-                f"{config.depth - 1} names, the last block of every module but the last"
-            )
-        indices = [names.index(name) for name in config.cuts]
-        if indices != sorted(set(indices)) or names[-1] in config.cuts:
-            yield (
-                f"--cuts {' '.join(config.cuts)}: name blocks in the order of {net.name}, "
-                f"each once, and not the last one ({names[-1]})"
-            )
 
 
 class _Draft:

@@ -11,8 +11,8 @@ from runtime.run_dir import RunDir
 from workers import checkpoint, schedule
 from workers.data.feed import Feed
 from workers.data.prepared import Prepared
+from workers.job import Job
 from workers.schedule import Schedule, Split
-from workers.worker import Job
 
 
 def schedule_of(config: Config, feed: Feed) -> Schedule:

@@ -10,7 +10,8 @@ import torch
 from comm.errors import BadInput
 from partition.data_spec import DataSpec
 from partition.plan import Plan
-from partition.planner import Request, plan
+from partition.planner import plan
+from partition.request import Request
 from runtime import config as configs
 from runtime.config import Config
 from runtime.devices import cores

@@ -10,14 +10,16 @@ from comm.address import Address
 from partition.config import GridConfig
 from partition.data_spec import DataSpec
 from partition.plan import Plan
-from partition.planner import Request, plan
+from partition.planner import plan
+from partition.request import Request
 from workers.ballot import Result
 from workers.drive import Pick, drive, earliest
 from workers.grid import hire
+from workers.job import Job
 from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import Schedule, training
-from workers.worker import Job, Worker
+from workers.worker import Worker
 
 IMAGE, CLASSES, BATCH, EVAL = (3, 16, 16), 5, 6, 4
 

@@ -27,6 +27,7 @@ def module(
         images=0,
         still=still,
         seconds=1.0,
+        learning=1.0,
         waited={},
         loss=None,
         accuracy=None,

@@ -69,6 +69,19 @@ def test_a_frozen_module_does_not_keep_ctrl_c_from_ending_the_run(
     assert running.left_behind() == []
 
 
+def test_nobody_is_blamed_while_the_launcher_itself_was_frozen(running: Run, run_dir: Path) -> None:
+    """As by Ctrl-Z in its terminal, or a laptop that sleeps."""
+    running.process.send_signal(signal.SIGSTOP)
+    time.sleep(STALL + 1)
+    before = lines(run_dir, "k1g1")
+    running.process.send_signal(signal.SIGCONT)
+    until(lambda: lines(run_dir, "k1g1") > before, timeout=10, why="another step")
+    time.sleep(0.5)
+    assert running.process.poll() is None
+    running.interrupt()
+    assert running.end().code == 130
+
+
 def test_a_killed_launcher_takes_everything_with_it_and_the_next_one_sweeps(
     running: Run, run_dir: Path
 ) -> None:

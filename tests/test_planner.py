@@ -113,6 +113,9 @@ def test_all_problems_of_a_grid_are_told_at_once() -> None:
         assert part in text
     with pytest.raises(BadInput, match="did you mean resnet32"):
         planned(DGL(), depth=1, groups=1, network="resnet23")
+    with pytest.raises(BadInput) as told:
+        planned(DGL(), depth=0, groups=1, network="resnet23")
+    assert len(told.value.problems) == 2
     with pytest.raises(BadInput, match="no paper cuts resnet8 at depth 2"):
         planned(DGL(), depth=2, groups=1, cuts=("paper",))
     with pytest.raises(BadInput, match="has no block 's1b7'"):

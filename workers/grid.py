@@ -7,8 +7,9 @@ from comm.ports import open_ports
 from comm.route import Route
 from comm.transports import Transport
 from comm.transports.memory import Memory
+from workers.job import Job
 from workers.record import Recorder
-from workers.worker import Job, Worker, never
+from workers.worker import Worker, never
 
 
 def hire(

@@ -10,7 +10,6 @@ A worker waits only at the ends of routes, and says so first by yielding a `Wait
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -23,34 +22,17 @@ from comm.errors import Diverged, WrongMessage
 from comm.message import Flag, Message
 from comm.ports import Ports
 from partition.build import LocalModule, build
-from partition.plan import Plan
 from workers import checkpoint
 from workers.ballot import Tally, merged
-from workers.data.feed import Feed
-from workers.methods.method import Method
-from workers.optim import LearningRate, OptimConfig, sgd
+from workers.job import Job
+from workers.optim import LearningRate, sgd
 from workers.record import Recorder
 from workers.schedule import Schedule, Turn
 from workers.state import DONE, State
-from workers.step import Exchange, Inbox, Lesson, SendAhead, Step
+from workers.step import Exchange, Inbox, SendAhead, Step
+from workers.update import update
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What all modules of a run share. `save_every` counts epochs (0: only at the end)."""
-
-    plan: Plan
-    method: Method
-    optim: OptimConfig
-    schedule: Schedule
-    seed: int
-    feed: Feed
-    device: torch.device
-    checkpoints: Path | None = None
-    save_every: int = 0
-    start: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,39 +175,18 @@ class Worker:
         labels = self.job.feed.labels(turn.step).to(self.job.device)
         inbox = Inbox(features=heard.features, labels=labels)
         lesson = yield from self._travel(turn, self.job.method.learn(self.module, inbox))
-        values = self._update(turn, lesson)
-        values["accuracy"] = self._accuracy(lesson, labels)
+        values = update(
+            self.module,
+            self.optimizer,
+            lesson,
+            rate=self._rate(turn.step),
+            clip_norm=self.job.optim.clip_norm,
+        )
+        right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
+        values["accuracy"] = 100 * right / len(labels)
         self.recorder.lesson(turn=turn.index, step=turn.step, epoch=turn.epoch, values=values)
         self.state.loss, self.state.accuracy = values["loss"], values["accuracy"]
         self.state.images += len(labels)
-
-    def _update(self, turn: Turn, lesson: Lesson) -> dict[str, float]:
-        """Backward and one optimiser step; what to record of it."""
-        total = torch.stack(list(lesson.losses.values())).sum()
-        values = {"loss": total.item()}
-        values |= {name: loss.item() for name, loss in lesson.losses.items()}
-        if not torch.isfinite(total):
-            named = ", ".join(f"{name} {values[name]}" for name in lesson.losses)
-            raise Diverged(
-                f"the loss is {values['loss']} ({named}); try a lower --lr or --clip-norm"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # pyright: ignore[reportUnknownMemberType]
-        if self.job.optim.clip_norm is not None:
-            norm = torch.nn.utils.clip_grad_norm_(
-                self.module.parameters(), self.job.optim.clip_norm
-            )
-            values["norm"] = norm.item()
-        values["lr"] = self._rate(turn.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = values["lr"]
-        self.optimizer.step()
-        return values
-
-    @staticmethod
-    def _accuracy(lesson: Lesson, labels: Tensor) -> float:
-        right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
-        return 100 * right / len(labels)
 
     @torch.no_grad()  # holds whenever this generator runs, and only then
     def _voice(self, turn: Turn, heard: _Heard) -> Generator[Wait, None, tuple[Tensor, Tensor]]:

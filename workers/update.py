@@ -1,0 +1,36 @@
+"""From a lesson to new weights: backward, clip, one optimiser step."""
+
+import torch
+from torch import nn
+
+from comm.errors import Diverged
+from workers.step import Lesson
+
+
+def update(
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    lesson: Lesson,
+    *,
+    rate: float,
+    clip_norm: float | None,
+) -> dict[str, float]:
+    """Update the module once; what to record of it. Raises Diverged if the loss is not finite.
+
+    The loss is the plain sum of the lesson's; `clip_norm` bounds the norm of the gradient.
+    """
+    total = torch.stack(list(lesson.losses.values())).sum()
+    values = {"loss": total.item()}
+    values |= {name: loss.item() for name, loss in lesson.losses.items()}
+    if not torch.isfinite(total):
+        named = ", ".join(f"{name} {values[name]}" for name in lesson.losses)
+        raise Diverged(f"the loss is {values['loss']} ({named}); try a lower --lr or --clip-norm")
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()  # pyright: ignore[reportUnknownMemberType]
+    if clip_norm is not None:
+        values["norm"] = torch.nn.utils.clip_grad_norm_(module.parameters(), clip_norm).item()
+    values["lr"] = rate
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    return values
