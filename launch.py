@@ -7,6 +7,7 @@ python launch.py evaluate RUN_DIR
 python launch.py recipes
 """
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,4 +41,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is closed; the interpreter would take another half second to forget torch

@@ -83,12 +83,6 @@ class Supervisor:
         self._interrupts += 1
 
     def _listen(self) -> None:
-        now = monotonic()
-        gap = now - self._looked
-        if gap > 5 * TICK + 1:  # the launcher itself was frozen: nobody else is to blame for that
-            self.seen.at = {rank: at + gap for rank, at in self.seen.at.items()}
-            self._began += gap
-        self._looked = now
         for report in self._listener.reports(TICK):
             match report:
                 case Beat():
@@ -141,6 +135,10 @@ class Supervisor:
 
     def _watch(self) -> None:
         now, running = monotonic(), self._processes.sentinels.keys() - self._processes.exits()
+        gap, self._looked = now - self._looked, now
+        if gap > 5 * TICK + 1:  # the launcher itself was frozen: nobody else is to blame for that
+            self.seen.at = {rank: min(at + gap, now) for rank, at in self.seen.at.items()}
+            self._began += gap
         pulses: dict[int, Pulse] = {}
         for rank in running:
             beat = self.seen.beats.get(rank)

@@ -105,6 +105,7 @@ MODULE = ModuleBeat(
     images=104_960,
     still=0.25,
     seconds=61.5,
+    learning=61.5,
     waited={"k0g0": 3.5, "k2g1": 0.0},
     loss=1.25,
     accuracy=None,
