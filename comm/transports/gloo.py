@@ -31,7 +31,7 @@ from comm.route import Route
 
 
 def _lost(route: Route, peer: Address, turn: int, error: RuntimeError) -> PeerLost:
-    reason = str(error).strip().splitlines()[-1]
+    reason = str(error).strip().splitlines()[-1].split(". This is typically")[0]
     return PeerLost(f"{route} ({route.name}): lost {peer} at turn {turn}: {reason}")
 
 
