@@ -35,10 +35,10 @@ def portion_of(local_rank: int, local_processes: int, threads: int | None) -> Po
 
 
 def device_name(wanted: str, local_rank: int) -> str:
-    """`auto`, `cpu` or `cuda` to a torch device: with fewer GPUs than processes they share."""
+    """`cpu` or `cuda`, as settled, to a torch device; with fewer GPUs than processes they share."""
     import torch
 
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+    if wanted == "cpu":
         return "cpu"
     return f"cuda:{local_rank % torch.cuda.device_count()}"
 

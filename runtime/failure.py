@@ -1,15 +1,15 @@
 """How a failed process says what happened to it, and how the cause is told from its echoes."""
 
-import json
 import signal
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from comm.errors import BadInput, ModuleFailed, PeerLost
+from workers.aside import replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,7 @@ def write_note(folder: Path, rank: int, error: BaseException) -> None:
         echo=isinstance(cause, PeerLost),
         trace="".join(traceback.format_exception(error)),
     )
-    aside = folder / f"failed-{rank}.part"
-    aside.write_text(json.dumps(asdict(note)))
-    aside.replace(folder / f"failed-{rank}.json")
+    replace(folder / f"failed-{rank}.json", msgspec.json.encode(note))
 
 
 def read_notes(folder: Path) -> list[FailureNote]:

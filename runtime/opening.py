@@ -19,6 +19,7 @@ from runtime.job import schedule_of, start_of
 from runtime.ready import Ready, make_ready
 from runtime.run_dir import RunDir, default_run_dir
 from runtime.table import plan_table
+from runtime.ticket import Ticket
 from workers import checkpoint
 from workers.data.feed import Feed
 from workers.data.prepared import Prepared
@@ -48,6 +49,33 @@ class Opened:
         if resumed and not self.start:
             return f"{ends}, from the beginning: it has no complete checkpoint"
         return f"{ends}, from batch {self.start} of {self.turns}" if resumed else ends
+
+    def ticket(
+        self,
+        *,
+        rank: int,
+        local_rank: int,
+        local_processes: int,
+        run_id: str,
+        generation: int = 0,
+        session: Path | None = None,
+    ) -> Ticket:
+        """What the process of `rank` is told at its start."""
+        ready = self.ready
+        return Ticket(
+            config=configs.to_json(ready.config).decode(),
+            plan=ready.plan.to_json().decode(),
+            data=str(ready.data),
+            digest=ready.digest,
+            run_dir=str(self.run_dir.root),
+            run_id=run_id,
+            generation=generation,
+            rank=rank,
+            local_rank=local_rank,
+            local_processes=local_processes,
+            start=self.start,
+            session=str(session) if session else None,
+        )
 
 
 def open_run(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:

@@ -1,7 +1,6 @@
 """How a run ended: one file, one table."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from comm.telemetry import Evaluated
 from partition.plan import Plan
 from runtime.run_dir import RunDir
 from runtime.table import size
+from workers.aside import replace
 
 FINISHED = "finished"
 STOPPED = "stopped as asked, at one common step"
@@ -118,13 +118,7 @@ def summarise(run_dir: RunDir, plan: Plan, *, ended: str, console: Console) -> N
         "evaluations": results,
         "modules": {address: msgspec.to_builtins(timing) for address, timing in found.items()},
     }
-    _write(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
+    replace(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
     with (run_dir.root / "summary.txt").open("w") as file:
         Console(file=file, width=120).print(whole)
     console.print(whole)
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_suffix(".part")
-    aside.write_bytes(content)
-    aside.replace(path)

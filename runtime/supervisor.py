@@ -44,7 +44,7 @@ class _Seen:
 
 
 class Supervisor:
-    """Runs the processes of `tickets` to their end. `on_start` is told when all have begun."""
+    """Runs the processes of `tickets` to their end, and shows what they say as `progress`."""
 
     def __init__(
         self, tickets: list[Ticket], session: Path, progress: Progress, *, stall: float

@@ -19,14 +19,12 @@ from rich.console import Console
 from comm.errors import BadInput, LociError
 from comm.rendezvous import Store
 from comm.telemetry import Evaluated, Report
-from runtime import config as configs
 from runtime.config import Config, RunConfig
 from runtime.death import die_with_parent
 from runtime.member import work
 from runtime.opening import Opened, open_run, settled
 from runtime.run_dir import RunDir
 from runtime.summary import FINISHED, STOPPED, results_line, summarise
-from runtime.ticket import Ticket
 from runtime.train import EXIT_FAILED
 
 OTHERS_WAIT = 10.0  # seconds
@@ -81,19 +79,12 @@ def train_under_torchrun(config: Config, console: Console) -> int:
     if opened.complete:
         return 0
     ready = opened.ready
-    ticket = Ticket(
-        config=configs.to_json(ready.config).decode(),
-        plan=ready.plan.to_json().decode(),
-        data=str(ready.data),
-        digest=ready.digest,
-        run_dir=str(opened.run_dir.root),
-        run_id=launch.run_id,
-        generation=launch.generation,
+    ticket = opened.ticket(
         rank=launch.rank,
         local_rank=launch.local_rank,
         local_processes=launch.local_processes,
-        start=opened.start,
-        session=None,
+        run_id=launch.run_id,
+        generation=launch.generation,
     )
     board = _Board(opened, printing)
     try:

@@ -2,12 +2,11 @@
 
 import sys
 import uuid
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rich.console import Console
 
 from comm.errors import RunError
-from runtime import config as configs
 from runtime.config import Config
 from runtime.console import Progress
 from runtime.opening import Opened, open_run, settled
@@ -15,9 +14,6 @@ from runtime.session import session
 from runtime.summary import FINISHED, summarise
 from runtime.supervisor import Stopped, Supervisor
 from runtime.ticket import Ticket
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
@@ -46,24 +42,13 @@ def train_here(config: Config, console: Console) -> int:
     return code
 
 
-def _tickets(opened: Opened, folder: "Path") -> list[Ticket]:
-    ready, run_id = opened.ready, uuid.uuid4().hex
+def _tickets(opened: Opened, folder: Path) -> list[Ticket]:
+    run_id, processes = uuid.uuid4().hex, opened.ready.plan.grid.processes
     return [
-        Ticket(
-            config=configs.to_json(ready.config).decode(),
-            plan=ready.plan.to_json().decode(),
-            data=str(ready.data),
-            digest=ready.digest,
-            run_dir=str(opened.run_dir.root),
-            run_id=run_id,
-            generation=0,
-            rank=rank,
-            local_rank=rank,
-            local_processes=ready.plan.grid.processes,
-            start=opened.start,
-            session=str(folder),
+        opened.ticket(
+            rank=rank, local_rank=rank, local_processes=processes, run_id=run_id, session=folder
         )
-        for rank in range(ready.plan.grid.processes)
+        for rank in range(processes)
     ]
 
 

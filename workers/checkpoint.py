@@ -8,7 +8,6 @@ written aside and renamed, the JSON last, so what is there is whole.
 """
 
 import hashlib
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from comm.address import Address
 from comm.errors import BadInput
+from workers.aside import replace
 
 FORMAT = 1
 
@@ -40,15 +40,6 @@ class Note:
 def folder(root: Path, turn: int) -> Path:
     """Where the checkpoint of `turn` lies."""
     return root / f"turn-{turn:07d}"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    aside = path.with_suffix(path.suffix + ".part")
-    with aside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def store(
@@ -78,8 +69,8 @@ def store(
     )
     here = folder(root, turn)
     here.mkdir(parents=True, exist_ok=True)
-    _replace(here / f"{address}.safetensors", content)
-    _replace(here / f"{address}.json", msgspec.json.format(msgspec.json.encode(note)))
+    replace(here / f"{address}.safetensors", content)
+    replace(here / f"{address}.json", msgspec.json.format(msgspec.json.encode(note)))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from typing import IO, Protocol, Self
 
 import msgspec
 
+from workers.aside import replace
 from workers.ballot import Result
 
 
@@ -33,9 +34,7 @@ class MetricsFile:
         if path.exists():
             lines = path.read_bytes().splitlines(keepends=True)
             kept = [line for line in lines if _turn_of(line) < turn]
-            aside = path.with_suffix(".part")
-            aside.write_bytes(b"".join(kept))
-            aside.replace(path)
+            replace(path, b"".join(kept))
         self._file: IO[bytes] = path.open("ab")
 
     def lesson(self, *, turn: int, step: int, epoch: int, values: Mapping[str, float]) -> None:

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from typing import Literal
 
-Split = Literal["val", "test"]
+from workers.data.feed import Split
 
 
 @dataclass(frozen=True, kw_only=True)
