@@ -57,21 +57,25 @@ def measured_cuts() -> list[str]:
     import torch
 
     from partition.cuts import min_max
-    from partition.heads import HeadSpec, build_head, hidden_units
+    from partition.head_specs import hidden_units
+    from partition.heads import build_head
+    from partition.heads.spec import HeadSpec
     from partition.networks import network
+    from partition.networks.block import Style
     from partition.spans import Span
     from workers.cost import measure
 
     torch.set_num_threads(1)
-    net = network("resnet32", None, (3, 32, 32))
+    net = network("resnet32", None, (3, 32, 32), Style())
 
     def head(shape: tuple[int, ...]) -> torch.nn.Module:
         return build_head(
             HeadSpec(
                 kind="1c2f",
                 shape=shape,
-                hidden=hidden_units(net.base, 1),
-                classes=10,
+                hidden=hidden_units(net.base),
+                writes=10,
+                votes=True,
                 gathers=False,
                 own=Span.whole(shape[0]),
             )

@@ -20,11 +20,11 @@ class LayerGroup:
         self.receivers = tuple(receivers)
 
     def exchange(
-        self, turn: int, tensor: Tensor, flags: Flag
+        self, turn: int, tensors: Sequence[Tensor], flags: Flag
     ) -> Generator[Wait, None, list[Tensor]]:
-        """Send `tensor` (rows, …) to every peer; the peers' tensors, in group order."""
-        message = Message(turn=turn, rows=len(tensor), flags=flags, tensors=(tensor,))
-        for sender in self.senders:
+        """Send each peer its tensor (rows, …); the peers' tensors, in group order."""
+        for sender, tensor in zip(self.senders, tensors, strict=True):
+            message = Message(turn=turn, rows=len(tensor), flags=flags, tensors=(tensor,))
             yield from send(sender, message)
         others: list[Tensor] = []
         for receiver in self.receivers:

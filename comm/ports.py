@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import groupby
 
 from comm.address import Address
 from comm.channel import Receiver, Sender
@@ -16,6 +17,8 @@ class Ports:
 
     heard: tuple[Receiver, ...]  # features of the row before, in group order
     ahead: tuple[Sender, ...]
+    contexts: dict[int, tuple[Receiver, ...]]  # inputs of rows before, by row, in group order
+    inputs: tuple[Sender, ...]  # the own part of the input, for later rows
     permit: Receiver | None  # row 0, all but k0g0
     permits: tuple[Sender, ...]  # k0g0 only
     groups: dict[str, LayerGroup]
@@ -34,10 +37,18 @@ def open_ports(
             receivers.append(transport_of(route).receiver(route))
     heard = [end for end in receivers if end.route.kind is Kind.AHEAD]
     permit = [end for end in receivers if end.route.kind is Kind.PERMIT]
+    context = sorted(
+        (end for end in receivers if end.route.kind is Kind.CONTEXT),
+        key=lambda end: end.route.source,
+    )
     exchanges = {end.route.name for end in receivers if end.route.kind is Kind.PEER}
     return Ports(
         heard=tuple(sorted(heard, key=lambda end: end.route.source)),
         ahead=tuple(end for end in senders if end.route.kind is Kind.AHEAD),
+        contexts={
+            k: tuple(ends) for k, ends in groupby(context, key=lambda end: end.route.source.k)
+        },
+        inputs=tuple(end for end in senders if end.route.kind is Kind.CONTEXT),
         permit=permit[0] if permit else None,
         permits=tuple(end for end in senders if end.route.kind is Kind.PERMIT),
         groups={

@@ -18,7 +18,7 @@ class Kind(StrEnum):
     """Why a route exists."""
 
     AHEAD = "ahead"  # features, to the next row
-    CONTEXT = "context"  # features, to a later row
+    CONTEXT = "context"  # a row's own input, to a later row
     PEER = "peer"  # stop-gradient features or votes, within a row
     TARGET = "target"  # targets, to the row before
     PERMIT = "permit"  # nothing but the header: k0g0 lets row 0 begin a turn, or ends the run

@@ -64,10 +64,11 @@ class Evaluated(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     epoch: int
     step: int
     split: str
-    rows: tuple[float, ...]
+    rows: tuple[float | None, ...]
     head: float | None
     ensemble: float
     loss: float
+    member: float | None = None
 
 
 Report = Beat | Started | Evaluated

@@ -1,34 +1,76 @@
 """Builds the module of one address, with the weights it starts from."""
 
-from collections import OrderedDict
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from comm.address import Address
-from partition.heads import build_head, join, pooled
-from partition.layers import draw
+from partition.contexts import Contexts
+from partition.data_spec import DataSpec
+from partition.decoder import Decoder
+from partition.heads import build_head
+from partition.layers import Dropout, draw
 from partition.networks import network
 from partition.networks.block import Piece
 from partition.plan import ModulePlan, Plan
+from partition.sharing import join, pooled, window
 
 
 class LocalModule(nn.Module):
-    """A stretch of the network and the head it learns from. The read-out head has no blocks.
+    """A stretch of the network and what it learns with. The read-out head has no blocks.
 
-    `trunk` maps what the module reads, (batch, *reads), to (batch, *writes); `head` maps features
-    to logits (batch, classes).
+    `trunk` maps what the module reads, (batch, *reads), to features (batch, *makes); `outlet` what
+    leaves of them, (batch, *writes); `head` maps features to logits (batch, classes), or to what
+    its kind writes. `decoder` and `contexts` are None where the plan has none.
     """
 
-    def __init__(self, plan: ModulePlan, trunk: "OrderedDict[str, nn.Module]") -> None:
+    def __init__(self, plan: ModulePlan, data: DataSpec, groups: int) -> None:
         super().__init__()
-        self.plan = plan
-        self.trunk = nn.Sequential(trunk)
+        self.plan, self.groups, self.classes = plan, groups, data.classes
+        self.trunk = nn.Sequential()
+        self.outlet: nn.Module = nn.Identity()
+        self.contexts: Contexts | None = None
         self.head = build_head(plan.head)
+        self.decoder: Decoder | None = None
+        if plan.contexts:
+            self.contexts = Contexts(plan.contexts, plan.reads_own, plan.reads[1:])
+        if plan.decodes:
+            self.decoder = Decoder(plan.makes[0], data.shape)
 
-    def shown(self, features: Tensor) -> Tensor:
-        """What the peers, and the own head, see of the trunk's output: maps may be pooled."""
+    def begin(self, step: int) -> None:
+        """Draw this step's dropout masks."""
+        for layer in self.modules():
+            if isinstance(layer, Dropout):
+                layer.step = step
+
+    def supplemented(self, features: Tensor, contexts: Sequence[Tensor]) -> Tensor:
+        """What the trunk reads, (batch, *reads): the contexts are added to the own channels."""
+        if self.contexts is None:
+            return features
+        own = self.plan.reads_own
+        supplemented = features[:, own.slice] + self.contexts(*contexts)
+        parts = [features[:, : own.start], supplemented, features[:, own.stop :]]
+        return torch.cat([part for part in parts if part.shape[1]], dim=1)
+
+    def owned(self, supplemented: Tensor) -> Tensor:
+        """The own channels of what the trunk reads: the part that later rows hear from here."""
+        return supplemented[:, self.plan.reads_own.slice]
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """The own part of what the head reads: maps may be pooled where peers see them."""
         return pooled(features, self.plan.head.pool)
+
+    def shown(self, own: Tensor) -> list[Tensor]:
+        """What each peer, in group order, sees of `own`."""
+        spec, me = self.plan.head, self.plan.address.g
+        peers = [g for g in range(self.groups) if g != me]
+        if spec.ratio == 1:
+            return [own] * len(peers)
+        width = spec.own.total
+        return [
+            own[:, window(width, self.groups, spec.ratio, reader=peer, source=me)] for peer in peers
+        ]
 
     def join(self, own: Tensor, others: list[Tensor]) -> Tensor:
         """What the head reads: all groups in order, only `own` with its gradient."""
@@ -38,18 +80,27 @@ class LocalModule(nn.Module):
 def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str) -> LocalModule:
     """The module at `address`, drawn from `seed`: the same network on every grid."""
     mine = plan[address]
-    net = network(plan.network, plan.widths, plan.data.shape)
+    net = network(plan.network, plan.widths, plan.data.shape, plan.style)
     blocks = {block.name: block for block in net.blocks}
-    groups = len(plan.grid.rows[address.k])
-    trunk = OrderedDict(
-        (name, blocks[name].build(Piece(group=address.g, groups=groups, whole=index == 0)))
-        for index, name in enumerate(mine.blocks)
-    )
-    module = LocalModule(mine, trunk)
-    for name, block in trunk.items():
-        draw(block, seed, f"trunk.{name}")
+    module = LocalModule(mine, plan.data, len(plan.grid.rows[address.k]))
+    for index, name in enumerate(mine.blocks):
+        piece = Piece(group=address.g, groups=module.groups, whole=index == 0)
+        module.trunk.add_module(name, blocks[name].build(piece))
+        outlet = blocks[name].outlet(piece)
+        draw(outlet, seed, f"outlet.{name}")
+        if name == mine.blocks[-1]:
+            module.outlet = outlet
+        elif any(outlet.children()):
+            module.trunk.add_module(f"{name}-outlet", outlet)
+    for name in mine.blocks:
+        draw(module.trunk.get_submodule(name), seed, f"trunk.{name}")
     behind = mine.blocks[-1] if mine.blocks else "all"
+    before = mine.blocks[0] if mine.blocks else "all"
     draw(module.head, seed, f"head.{behind}.g{address.g}")
+    if module.decoder is not None:
+        draw(module.decoder, seed, f"decoder.{behind}.g{address.g}")
+    if module.contexts is not None:
+        draw(module.contexts, seed, f"contexts.{before}.g{address.g}")
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     dtype: torch.dtype = getattr(torch, plan.dtype)
     module.to(device=device, dtype=dtype)

@@ -1,7 +1,8 @@
 """Multiply-accumulates of a forward pass, by the convention of the papers (spec §1.10).
 
     convolution   k² (C_in / groups) C_out H W      batch-norm   2 numel      ReLU   numel
-    linear        in * out + out                    average pooling to 1x1    numel of its input
+    linear        in * out + out                    pooling of a map          numel of its input
+    + numel of what a convolution writes if it has a bias; LeakyReLU as ReLU
     everything else 0; one sample; forward only
 
 This is what ptflops 0.6 prints, and what GN-DGL's Tables 4 and 5 are made of.
@@ -27,21 +28,26 @@ def _macs(layer: nn.Module, read: Tensor, written: Tensor) -> int:
     match layer:
         case nn.Conv2d():
             area = layer.kernel_size[0] * layer.kernel_size[1]
-            return area * layer.in_channels // layer.groups * written[0].numel()
+            bias = 0 if layer.bias is None else written[0].numel()
+            return area * layer.in_channels // layer.groups * written[0].numel() + bias
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return 2 * written.numel()
-        case nn.ReLU():
+        case nn.ReLU() | nn.LeakyReLU():
             return written.numel()
         case nn.Linear():
-            return layer.in_features * layer.out_features + layer.out_features
-        case nn.AdaptiveAvgPool2d():
+            bias = 0 if layer.bias is None else layer.out_features  # pyright: ignore
+            return layer.in_features * layer.out_features + bias
+        case nn.AdaptiveAvgPool2d() | nn.AvgPool2d() | nn.MaxPool2d():
             return read.numel()
         case _:
             return 0
 
 
-def count(module: nn.Module, shape: tuple[int, ...]) -> Count:
-    """Count `module`, built on the meta device, on one sample of `shape`: nothing is computed."""
+def count(module: nn.Module, *shapes: tuple[int, ...]) -> Count:
+    """Count `module`, built on the meta device, on one sample of each shape: nothing is computed.
+
+    If it writes several tensors, `shape` is the first one's.
+    """
     total = 0
 
     def add(layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -51,8 +57,9 @@ def count(module: nn.Module, shape: tuple[int, ...]) -> Count:
     hooks = [m.register_forward_hook(add) for m in module.modules() if not any(m.children())]
     module.eval()
     with torch.no_grad():
-        written = module(torch.empty(1, *shape, device="meta"))
+        written = module(*(torch.empty(1, *shape, device="meta") for shape in shapes))
     for hook in hooks:
         hook.remove()
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    return Count(macs=total, parameters=parameters, shape=tuple(written.shape[1:]))
+    first = written if isinstance(written, Tensor) else next(t for t in written if t is not None)
+    return Count(macs=total, parameters=parameters, shape=tuple(first.shape[1:]))

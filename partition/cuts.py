@@ -17,6 +17,11 @@ def even(blocks: int, depth: int) -> Cut:
     return tuple(k * size + min(k, extra) for k in range(1, depth))
 
 
+def single(depth: int) -> Cut:
+    """One block in every module, the rest in the last (AugLocal)."""
+    return tuple(range(1, depth))
+
+
 def min_max(blocks: int, depth: int, cost: Callable[[int, int, int], float]) -> Cut:
     """The cut whose most expensive module is cheapest: exact, over all contiguous cuts.
 

@@ -3,7 +3,8 @@
 A weight is drawn at the size of the undivided network from hash(seed, its name) and then sliced, so
 it does not depend on cuts, groups, ranks or the order of construction: runs on different grids
 start from the same network. Convolutions are drawn as in He et al. 2015 by the *full* number of
-output channels, linear layers as PyTorch does by default.
+output channels, linear layers and all biases as PyTorch does by default. Dropout masks are drawn
+the same way, from hash(seed, name, step).
 """
 
 import hashlib
@@ -23,16 +24,24 @@ def generator(seed: int, name: str) -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
 
 
-class Conv(nn.Conv2d):
-    """A k×k convolution without bias that reads `reads` and writes `writes` of a whole one."""
+def _uniform(shape: tuple[int, ...], fan_in: int, seed: int, name: str) -> Tensor:
+    """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default of linear layers and of biases."""
+    bound = 1 / math.sqrt(fan_in)
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator(seed, name))
 
-    def __init__(self, reads: Span, writes: Span, kernel: int, stride: int = 1) -> None:
-        super().__init__(reads.size, writes.size, kernel, stride, padding=kernel // 2, bias=False)
+
+class Conv(nn.Conv2d):
+    """A k×k convolution that reads `reads` and writes `writes` of a whole one."""
+
+    def __init__(
+        self, reads: Span, writes: Span, kernel: int, stride: int = 1, *, bias: bool = False
+    ) -> None:
+        super().__init__(reads.size, writes.size, kernel, stride, padding=kernel // 2, bias=bias)
         self.reads, self.writes = reads, writes
 
     @torch.no_grad()
     def draw(self, seed: int, name: str) -> None:
-        """N(0, 2 / (k² C_out)) with the whole layer's C_out."""
+        """Weight N(0, 2 / (k² C_out)) with the whole layer's C_out."""
         area = self.kernel_size[0] * self.kernel_size[1]
         whole = torch.randn(
             self.writes.total,
@@ -42,27 +51,66 @@ class Conv(nn.Conv2d):
         )
         whole *= math.sqrt(2 / (area * self.writes.total))
         self.weight.copy_(whole[self.writes.slice, self.reads.slice])
+        if self.bias is not None:
+            fan_in = area * self.reads.total
+            bias = _uniform((self.writes.total,), fan_in, seed, f"{name}.bias")
+            self.bias.copy_(bias[self.writes.slice])
 
 
 class Dense(nn.Linear):
-    """A linear layer that reads `reads` and writes `writes` of a whole one."""
+    """A linear layer that reads `reads` and writes `writes` of a whole one.
 
-    def __init__(self, reads: Span, writes: Span) -> None:
-        super().__init__(reads.size, writes.size)
-        self.reads, self.writes = reads, writes
+    `zero`: its weight starts at zero.
+    """
+
+    def __init__(self, reads: Span, writes: Span, *, bias: bool = True, zero: bool = False) -> None:
+        super().__init__(reads.size, writes.size, bias)
+        self.reads, self.writes, self.zero = reads, writes, zero
 
     @torch.no_grad()
     def draw(self, seed: int, name: str) -> None:
         """U(-1/sqrt(C_in), 1/sqrt(C_in)) for weight and bias, with the whole layer's C_in."""
-        bound = 1 / math.sqrt(self.reads.total)
-        source = generator(seed, f"{name}.weight")
-        whole = torch.empty(self.writes.total, self.reads.total).uniform_(
-            -bound, bound, generator=source
+        total = self.reads.total
+        if self.zero:
+            self.weight.zero_()
+        else:
+            whole = _uniform((self.writes.total, total), total, seed, f"{name}.weight")
+            self.weight.copy_(whole[self.writes.slice, self.reads.slice])
+        if self.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
+            bias = _uniform((self.writes.total,), total, seed, f"{name}.bias")
+            self.bias.copy_(bias[self.writes.slice])
+
+
+def dropout_mask(seed: int, name: str, step: int, *, rows: int, channels: int, p: float) -> Tensor:
+    """What each channel of each sample is multiplied by, (rows, channels): 0 or 1 / (1 - p)."""
+    kept = torch.rand(rows, channels, generator=generator(seed, f"{name}/{step}")) >= p
+    return kept / (1 - p)
+
+
+class Dropout(nn.Module):
+    """Drops whole channels of a layer, (batch, channels, …), with probability `p`.
+
+    The mask is a pure function of (seed, name, step): the groups of a layer, and any grid, drop the
+    same channels of the same sample. `step` is set before every batch.
+    """
+
+    def __init__(self, p: float, writes: Span) -> None:
+        super().__init__()
+        self.p, self.writes = p, writes
+        self.seed, self.name, self.step = 0, "", 0
+
+    def draw(self, seed: int, name: str) -> None:
+        """Nothing to draw yet; remembers where masks come from."""
+        self.seed, self.name = seed, name
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        mask = dropout_mask(
+            self.seed, self.name, self.step, rows=len(x), channels=self.writes.total, p=self.p
         )
-        self.weight.copy_(whole[self.writes.slice, self.reads.slice])
-        source = generator(seed, f"{name}.bias")
-        bias = torch.empty(self.writes.total).uniform_(-bound, bound, generator=source)
-        self.bias.copy_(bias[self.writes.slice])
+        mask = mask[:, self.writes.slice].to(x.device, x.dtype)
+        return x * mask.view(*mask.shape, *(1,) * (x.ndim - 2))
 
 
 class Flat(nn.Module):
@@ -78,5 +126,5 @@ def draw(module: nn.Module, seed: int, prefix: str) -> None:
     Batch-norm starts at weight 1, bias 0, as constructed.
     """
     for path, layer in cast(Iterator[tuple[str, nn.Module]], module.named_modules()):
-        if isinstance(layer, Conv | Dense):
+        if isinstance(layer, Conv | Dense | Dropout):
             layer.draw(seed, f"{prefix}.{path}")

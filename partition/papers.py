@@ -27,11 +27,67 @@ _RESNET110 = {
     16: "s1b1 s1b4 s1b7 s1b10 s1b13 s1b16 s2b1 s2b4 s2b7 s2b11 s2b15 s3b1 s3b5 s3b9 s3b13",
 }
 CUTS: dict[str, dict[int, str]] = {"resnet32": _RESNET32, "resnet110": _RESNET110}
+CUTS["resnet32x2"] = _RESNET32
+
+# Balanced by memory (InfoPro*; ContSup for ResNet-32): (network, dataset) → the same.
+BALANCED: dict[tuple[str, str], dict[int, str]] = {
+    ("resnet32", "cifar10"): {
+        2: "s1b3",
+        4: "s1b2 s1b4 s2b2",
+        8: "s1b1 s1b2 s1b3 s2b1 s2b2 s3b1 s3b2",
+        16: _RESNET32[16],
+    },
+    ("resnet110", "cifar10"): {2: "s1b14", 3: "s1b9 s2b2", 4: "s1b6 s1b14 s2b8"},
+    ("resnet110", "stl10"): {2: "s1b14", 3: "s1b8 s2b1", 4: "s1b6 s1b14 s2b8"},
+}
+
+Lambdas = tuple[float, float, float, float]  # ixx_1, ixy_1, ixx_2, ixy_2
+
+# What InfoPro's losses weigh at the first and at the last boundary (contrast; spec §5), by network
+# and dataset, then by depth. ContSup uses the same tables when it reconstructs.
+LAMBDAS: dict[tuple[str, str], dict[int, Lambdas]] = {
+    ("resnet32", "cifar10"): {
+        2: (5, 1, 0, 0),
+        4: (6, 0, 1, 2),
+        8: (5, 0, 0, 2),
+        16: (5, 0.05, 0.2, 0.5),
+    },
+    ("resnet110", "cifar10"): {
+        2: (5, 0.5, 0, 0),
+        4: (1, 0, 0, 1),
+        8: (5, 0, 0, 1),
+        16: (5, 0, 0.5, 1),
+    },
+    ("resnet110", "stl10"): {
+        2: (10, 1, 0, 0),
+        4: (20, 0.2, 5, 2),
+        8: (20, 0.2, 5, 1),
+        16: (20, 0.5, 10, 0.1),
+    },
+    ("resnet110", "svhn"): {
+        2: (1, 0.1, 0, 0),
+        4: (5, 0, 0.5, 1),
+        8: (5, 0, 0.5, 2),
+        16: (5, 0.2, 0.5, 1),
+    },
+}
+
+# The same for the cuts that are balanced by memory.
+BALANCED_LAMBDAS: dict[tuple[str, str], dict[int, Lambdas]] = {
+    ("resnet110", "cifar10"): {2: (5, 0.1, 0, 0), 3: (5, 0, 5, 0.1), 4: (5, 0, 5, 0.1)},
+    ("resnet110", "stl10"): {2: (20, 1, 0, 0), 3: (20, 0.5, 5, 2), 4: (20, 0.5, 10, 1)},
+}
 
 
-def published_cuts(network: str, depth: int) -> tuple[str, ...]:
+def published_cuts(network: str, dataset: str, depth: int, *, balanced: bool) -> tuple[str, ...]:
     """The last block of every module but the last. Raises KeyError where nobody published one."""
-    return tuple(CUTS[network][depth].split())
+    table = BALANCED[network, dataset] if balanced else CUTS[network]
+    return tuple(table[depth].split())
+
+
+def published_lambdas(network: str, dataset: str, *, balanced: bool) -> dict[int, Lambdas]:
+    """InfoPro's λ by depth; empty where nobody published any."""
+    return (BALANCED_LAMBDAS if balanced else LAMBDAS).get((network, dataset), {})
 
 
 def depth_of_key(key: str) -> int:

@@ -9,8 +9,11 @@ import msgspec
 from comm.address import Address, Grid
 from comm.errors import BadInput
 from comm.route import Kind, Route
+from partition.contexts import ContextSpec
 from partition.data_spec import DataSpec
-from partition.heads import HeadSpec
+from partition.heads.spec import HeadSpec
+from partition.networks.block import Style
+from partition.spans import Span
 from partition.wiring import Wiring
 
 
@@ -18,22 +21,38 @@ from partition.wiring import Wiring
 class ModulePlan:
     """One address: its blocks, what it reads and writes (per sample), and what it costs.
 
-    `blocks` is empty for the read-out head, whose `writes` is what it reads. `macs` counts the
-    forward pass of trunk and head for one sample.
+    `blocks` is empty for the read-out head, whose `writes` is what it reads. `makes` is the shape
+    of the trunk's features, `writes` what leaves of them, pooled on the way to the next row.
+    `place` runs from 0 at the first boundary with an auxiliary net to 1 at the last; None for a
+    module without one: the read-out head, and the end of a trunk that ends in its classifier.
+    `contexts` supplement the channels `reads_own` of what the module reads. `macs` counts the
+    forward pass of all parts for one sample.
     """
 
     address: Address
     blocks: tuple[str, ...]
     reads: tuple[int, ...]
+    makes: tuple[int, ...]
     writes: tuple[int, ...]
     head: HeadSpec
+    place: float | None
+    contexts: tuple[ContextSpec, ...]
+    reads_own: Span
+    decodes: bool
     parameters: int
     trunk_macs: int
+    context_macs: int
     head_macs: int
+    decoder_macs: int
 
     @property
     def macs(self) -> int:
-        return self.trunk_macs + self.head_macs
+        return self.trunk_macs + self.context_macs + self.head_macs + self.decoder_macs
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether it computes the batch's images itself."""
+        return self.address.k == 0 or self.decodes or any(c.source == 0 for c in self.contexts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,18 +60,21 @@ class Plan:
     """Who computes what, who hears whom, and what it costs. It owns no weight and no process.
 
     `batch` and `eval_batch` are the largest batches; `whole_macs` is the undivided network with
-    global average pooling and one linear layer, `inference_macs` the same with this plan's groups.
+    global average pooling and one linear layer, `inference_macs` the same with this plan's groups
+    and contexts. `predictors` are the rows whose heads write class logits: they vote.
     """
 
     method: str
     network: str
     widths: tuple[int, ...] | None
+    style: Style
     wiring: Wiring
     data: DataSpec
     grid: Grid
     batch: int
     eval_batch: int
     window: int
+    replay: int
     dtype: str
     channels_last: bool
     modules: tuple[ModulePlan, ...]
@@ -63,6 +85,10 @@ class Plan:
 
     def __getitem__(self, address: Address) -> ModulePlan:
         return self._by_address[address]
+
+    @property
+    def predictors(self) -> tuple[int, ...]:
+        return tuple(row[0].k for row in self.grid.rows if self[row[0]].head.votes)
 
     @cached_property
     def _by_address(self) -> dict[Address, ModulePlan]:

@@ -6,33 +6,46 @@ import torch
 
 from comm.address import Address, Grid
 from comm.errors import BadInput
+from partition.contexts import Contexts, ContextSpec, context_specs
 from partition.counts import Count, count
-from partition.cuts import Cut, even, min_max, spans
-from partition.heads import HeadSpec, build_head, hidden_units, pooled_shape
+from partition.cuts import Cut, even, min_max, single, spans
+from partition.decoder import Decoder
+from partition.head_specs import Heads
+from partition.heads import build_head
+from partition.heads.spec import HeadSpec
 from partition.networks import network
 from partition.networks.block import Network, Piece
 from partition.papers import published_cuts
 from partition.plan import ModulePlan, Plan
-from partition.problems import cut_problems, grid_problems
+from partition.problems import cut_problems, grid_problems, module_problems
 from partition.request import Request
 from partition.routes import draw_routes
 from partition.spans import Span
-from partition.wiring import HeadKind
 
 
 def plan(request: Request) -> Plan:
     """The plan for `request`. Raises BadInput with every problem there is."""
     config, net, problems = request.config, None, list[str]()
     try:
-        net = network(config.network, config.widths, request.data.shape)
-        problems += cut_problems(config, net)
+        net = network(config.network, config.widths, request.data.shape, config.style)
+        problems += cut_problems(request, net)
     except BadInput as error:
         problems += error.problems
     problems = [*grid_problems(request, net), *problems]
     if problems or net is None:
         raise BadInput(problems)
     grid = Grid(groups=config.groups_per_row, readout=request.wiring.tail == "head")
-    return _Draft(request, net, grid).finish()
+    draft = _Draft(request, net, grid)
+    problems = module_problems(
+        request.wiring,
+        grid,
+        shapes=draft.shapes,
+        made=draft.made,
+        row_shapes=[draft.made[row.stop] for row in draft.rows],
+    )
+    if problems := list(problems):
+        raise BadInput(problems)
+    return draft.finish()
 
 
 class _Draft:
@@ -40,24 +53,49 @@ class _Draft:
 
     def __init__(self, request: Request, net: Network, grid: Grid) -> None:
         self.request, self.net, self.grid = request, net, grid
-        self._pieces: dict[tuple[int, Piece], Count] = {}
+        self._pieces: dict[tuple[int, Piece, bool], Count] = {}
         self._heads: dict[HeadSpec, Count] = {}
+        self.heads = Heads(
+            wiring=request.wiring,
+            net=net,
+            rows=grid.depth,
+            classes=request.data.classes,
+            made=self.made,
+        )
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
-        """What every block writes, all groups together; `shapes[0]` is the image."""
-        shapes: list[tuple[int, ...]] = [self.request.data.shape]
-        for index in range(len(self.net.blocks)):
-            whole = Piece(group=0, groups=1, whole=True)
-            shapes.append(self._count(index, whole, shapes[-1]).shape)
-        return shapes
+        """What every block reads, all groups together: the image, then what leaves each block."""
+        return self._shapes[0]
 
-    def _count(self, index: int, piece: Piece, shape: tuple[int, ...]) -> Count:
-        if (index, piece) not in self._pieces:
+    @cached_property
+    def made(self) -> list[tuple[int, ...]]:
+        """What every block makes, before its outlet; `made[i]` is block i - 1's, as in `shapes`."""
+        return self._shapes[1]
+
+    @cached_property
+    def _shapes(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+        leaves: list[tuple[int, ...]] = [self.request.data.shape]
+        makes: list[tuple[int, ...]] = [self.request.data.shape]
+        whole = Piece(group=0, groups=1, whole=True)
+        for index in range(len(self.net.blocks)):
+            makes.append(self._count(index, whole, leaves[-1], outlet=False).shape)
+            leaves.append(self._count(index, whole, leaves[-1]).shape)
+        return leaves, makes
+
+    def _count(
+        self, index: int, piece: Piece, shape: tuple[int, ...], *, outlet: bool = True
+    ) -> Count:
+        """One block, with its `outlet` or without it."""
+        key = index, piece, outlet
+        if key not in self._pieces:
+            block = self.net.blocks[index]
             with torch.device("meta"):
-                built = self.net.blocks[index].build(piece)
-            self._pieces[index, piece] = count(built, shape)
-        return self._pieces[index, piece]
+                built = block.build(piece)
+                if outlet:
+                    built = torch.nn.Sequential(built, block.outlet(piece))
+            self._pieces[key] = count(built, shape)
+        return self._pieces[key]
 
     def _piece(self, index: int, first: int, group: int, groups: int) -> Count:
         """The cost of block `index` in a module that begins with block `first`."""
@@ -68,23 +106,6 @@ class _Draft:
             shape = (Span.of(shape[0], alike, groups).size, *shape[1:])
         return self._count(index, Piece(group=alike, groups=groups, whole=whole), shape)
 
-    def head(self, stop: int, group: int, groups: int, kind: HeadKind) -> HeadSpec:
-        """The head behind block `stop - 1`, as one of `groups` modules has it."""
-        wiring, shape = self.request.wiring, self.shapes[stop]
-        own = Span.of(shape[0], group, groups)
-        gathers = wiring.share != "none" and groups > 1
-        pool = wiring.pool if wiring.share == "pooled" else None
-        reads = shape if gathers else (own.size, *shape[1:])
-        return HeadSpec(
-            kind=kind,
-            shape=pooled_shape(reads, pool),
-            hidden=hidden_units(self.net.base, 1 if gathers else groups),
-            classes=self.request.data.classes,
-            gathers=gathers,
-            own=own,
-            pool=pool,
-        )
-
     def _count_head(self, spec: HeadSpec) -> Count:
         if spec not in self._heads:
             with torch.device("meta"):
@@ -92,33 +113,40 @@ class _Draft:
             self._heads[spec] = count(built, spec.shape)
         return self._heads[spec]
 
-    def _kind(self, k: int) -> HeadKind:
-        last = k == self.grid.depth - 1
-        return "0c1f" if last and self.request.wiring.tail == "fc" else self.request.wiring.head
+    def _context_count(self, specs: tuple[ContextSpec, ...], own: Span, reads: int) -> Count:
+        if not specs:
+            return Count(macs=0, parameters=0, shape=())
+        size = self.shapes[reads][1:]
+        with torch.device("meta"):
+            built = Contexts(specs, own, size)
+        return count(built, *(spec.shape for spec in specs))
+
+    def _decoder_count(self, channels: int, size: tuple[int, ...]) -> Count:
+        with torch.device("meta"):
+            built = Decoder(channels, self.request.data.shape)
+        return count(built, (channels, *size))
 
     def _trunk_macs(self, start: int, stop: int, group: int, groups: int) -> int:
         return sum(self._piece(i, start, group, groups).macs for i in range(start, stop))
 
     def _row_macs(self, k: int, start: int, stop: int) -> int:
-        """What the busiest process of row k computes if it holds these blocks."""
+        """What the busiest process of row k computes if it holds these blocks.
+
+        Contexts are left out: what they cost depends on where the rows before are cut.
+        """
         groups = self.grid.groups[k]
-        head = self._count_head(self.head(stop, 0, groups, self._kind(k))).macs
+        head = self._count_head(self.heads.of(k, stop, 0, groups)).macs
         if self.grid.readout and k == self.grid.depth - 1:
-            head += self._count_head(self.readout).macs
+            head += self._count_head(self.heads.readout).macs
+        if self.heads.place(k) is not None and self.request.wiring.decoder:
+            own = Span.of(self.made[stop][0], 0, groups)
+            head += self._decoder_count(own.size, self.made[stop][1:]).macs
         return self._trunk_macs(start, stop, 0, groups) + head
 
     @cached_property
-    def readout(self) -> HeadSpec:
-        """The head behind everything: all maps of the last row, as they are."""
-        shape = self.shapes[-1]
-        return HeadSpec(
-            kind=self.request.wiring.head,
-            shape=shape,
-            hidden=hidden_units(self.net.base, 1),
-            classes=self.request.data.classes,
-            gathers=True,
-            own=Span.whole(shape[0]),
-        )
+    def rows(self) -> list[range]:
+        """The blocks of every row."""
+        return spans(len(self.net.blocks), self.cut)
 
     @cached_property
     def cut(self) -> Cut:
@@ -129,83 +157,110 @@ class _Draft:
                 return min_max(blocks, depth, self._row_macs)
             case ("even",):
                 return even(blocks, depth)
-            case ("paper",):
-                lasts = published_cuts(self.net.name, depth)
+            case ("single",):
+                return single(depth)
+            case ("paper",) | ("balanced",) as which:
+                lasts = published_cuts(
+                    self.net.name, self.request.data.name, depth, balanced=which == ("balanced",)
+                )
             case lasts:
                 pass
         names = [block.name for block in self.net.blocks]
         return tuple(names.index(name) + 1 for name in lasts)
 
-    def _module(self, address: Address, blocks: range) -> ModulePlan:
-        group, groups = address.g, self.grid.groups[address.k]
+    def _module(self, address: Address) -> ModulePlan:
+        wiring, k = self.request.wiring, address.k
+        blocks = self.rows[k]
+        group, groups = address.g, self.grid.groups[k]
         pieces = [self._piece(i, blocks.start, group, groups) for i in blocks]
-        spec = self.head(blocks.stop, group, groups, self._kind(address.k))
+        spec = self.heads.of(k, blocks.stop, group, groups)
         head = self._count_head(spec)
-        shape = self.shapes[blocks.stop]
+        makes = (spec.own.size, *self.made[blocks.stop][1:])
+        place = self.heads.place(k)
+        reads = self.shapes[blocks.start]
+        reads_own = Span.of(reads[0], group, groups)
+        inputs = [self.shapes[row.start] for row in self.rows]
+        contexts = context_specs(k, inputs, memory=wiring.memory, image=wiring.image)
+        context = self._context_count(contexts, reads_own, blocks.start)
+        decodes = wiring.decoder and place is not None
+        parts = [*pieces, head, context]
+        decoder = Count(macs=0, parameters=0, shape=())
+        if decodes:
+            decoder = self._decoder_count(makes[0], makes[1:])
         return ModulePlan(
             address=address,
             blocks=tuple(self.net.blocks[i].name for i in blocks),
-            reads=self.shapes[blocks.start],
-            writes=(spec.own.size, *shape[1:]),
+            reads=reads,
+            makes=makes,
+            writes=(spec.own.size, *self.shapes[blocks.stop][1:]),
             head=spec,
-            parameters=sum(piece.parameters for piece in pieces) + head.parameters,
+            place=place,
+            contexts=contexts,
+            reads_own=reads_own,
+            decodes=decodes,
+            parameters=sum(part.parameters for part in [*parts, decoder]),
             trunk_macs=sum(piece.macs for piece in pieces),
+            context_macs=context.macs,
             head_macs=head.macs,
+            decoder_macs=decoder.macs,
+        )
+
+    def _readout(self) -> ModulePlan:
+        spec, shape = self.heads.readout, self.shapes[-1]
+        head = self._count_head(spec)
+        return ModulePlan(
+            address=Address(self.grid.depth, 0),
+            blocks=(),
+            reads=shape,
+            makes=shape,
+            writes=shape,
+            head=spec,
+            place=None,
+            contexts=(),
+            reads_own=Span.whole(shape[0]),
+            decodes=False,
+            parameters=head.parameters,
+            trunk_macs=0,
+            context_macs=0,
+            head_macs=head.macs,
+            decoder_macs=0,
         )
 
     def _whole(self, groups: tuple[int, ...]) -> Count:
         """The network cut like this with so many groups per row, pooled into one linear layer."""
-        fc = HeadSpec(
-            kind="0c1f",
-            shape=self.shapes[-1],
-            hidden=0,
-            classes=self.request.data.classes,
-            gathers=True,
-            own=Span.whole(self.shapes[-1][0]),
-        )
+        fc = self.heads.linear
         tail = self._count_head(fc)
         macs, parameters = tail.macs, tail.parameters
-        for size, blocks in zip(groups, spans(len(self.net.blocks), self.cut), strict=True):
+        for size, blocks in zip(groups, self.rows, strict=True):
             for group in range(size):
                 pieces = [self._piece(i, blocks.start, group, size) for i in blocks]
                 macs += sum(piece.macs for piece in pieces)
                 parameters += sum(piece.parameters for piece in pieces)
-        return Count(macs=macs, parameters=parameters, shape=(fc.classes,))
+        return Count(macs=macs, parameters=parameters, shape=(fc.writes,))
 
     def finish(self) -> Plan:
         """The plan."""
         request = self.request
-        ranges = spans(len(self.net.blocks), self.cut)
         modules = [
-            self._module(Address(k, g), blocks)
-            for k, blocks in enumerate(ranges)
+            self._module(Address(k, g))
+            for k in range(self.grid.depth)
             for g in range(self.grid.groups[k])
         ]
         if self.grid.readout:
-            head, shape = self._count_head(self.readout), self.shapes[-1]
-            modules.append(
-                ModulePlan(
-                    address=Address(self.grid.depth, 0),
-                    blocks=(),
-                    reads=shape,
-                    writes=shape,
-                    head=self.readout,
-                    parameters=head.parameters,
-                    trunk_macs=0,
-                    head_macs=head.macs,
-                )
-            )
+            modules.append(self._readout())
         whole = self._whole((1,) * self.grid.depth)
         return Plan(
             method=request.method,
             network=request.config.network,
             widths=request.config.widths,
+            style=request.config.style,
             wiring=request.wiring,
             data=request.data,
             grid=self.grid,
             batch=request.batch,
             eval_batch=request.eval_batch,
             window=request.config.window,
+            replay=request.config.replay,
             dtype=request.dtype,
             channels_last=request.channels_last,
             modules=tuple(modules),
@@ -215,11 +270,12 @@ class _Draft:
                 wiring=request.wiring,
                 classes=request.data.classes,
                 rows=max(request.batch, request.eval_batch),
-                window=request.config.window,
+                ahead_window=request.config.window,
                 dtype=request.dtype,
                 channels_last=request.channels_last,
             ),
             whole_macs=whole.macs,
             whole_parameters=whole.parameters,
-            inference_macs=self._whole(self.grid.groups).macs,
+            inference_macs=self._whole(self.grid.groups).macs
+            + sum(module.context_macs for module in modules),
         )

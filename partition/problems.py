@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
-from partition.config import GridConfig
+from comm.address import Grid
 from partition.nearest import nearest
 from partition.networks.block import Network
-from partition.papers import CUTS
+from partition.papers import BALANCED, CUTS
 from partition.request import Request
+from partition.spans import Span
+from partition.wiring import TAILS, Wiring
 
 
 def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
@@ -33,11 +35,84 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
         yield f"--window {config.window}: at least one batch must be able to be under way"
     if wiring.pool < 1:
         yield f"--pool {wiring.pool}: maps can not be pooled to less than 1 x 1"
+    if not 0 < wiring.ratio <= 1:
+        yield f"--share-ratio {wiring.ratio:g}: above 0, at most 1"
+    if not 0 <= config.dropout < 1:
+        yield f"--dropout {config.dropout:g}: from 0 up to, not including, 1"
+    if wiring.layers < 1:
+        yield f"--layers {wiring.layers}: copy at least one"
+    if wiring.head == "layers" and net is not None and not any(b.residual for b in net.blocks):
+        yield (
+            f"--head layers copies residual blocks, and {net.name} has none: choose a ResNet, or "
+            "another --head"
+        )
+    needed = max(wiring.memory, 2 * (wiring.image or wiring.memory > 0))
+    if config.depth < needed:
+        yield (
+            f"--depth {config.depth} is not deep enough for contexts of {wiring.memory} rows before"
+            f"{' and the image' * wiring.image}: give --depth {needed} or more, or a --mode that "
+            "looks back less"
+        )
+    yield from _replay_problems(request)
     if not wiring.local and (config.depth, *groups) != (1, 1):
         yield (
             f"{request.method} trains the whole network in one module: leave out --depth and "
             "--groups, or choose a local method (dgl, gn-dgl)"
         )
+
+
+def _replay_problems(request: Request) -> Iterator[str]:
+    """A row that chooses its own batch can not agree on one with anybody."""
+    config, wiring = request.config, request.wiring
+    if config.replay < 0:
+        yield f"--replay {config.replay}: 0 (off) or more batches"
+    if config.replay <= 0:
+        return
+    if max(config.groups_per_row) > 1:
+        yield (
+            "--replay lets every row choose its batch, and the groups of a row need the same one: "
+            "leave out --groups or --replay"
+        )
+    if wiring.memory or wiring.image:
+        yield (
+            "--replay lets every row choose its batch, and a context must be of the same one: "
+            "leave out --mode or --replay"
+        )
+    if config.depth < 2:
+        yield "--replay keeps what the row before sent: it needs --depth 2 or more"
+
+
+def module_problems(
+    wiring: Wiring,
+    grid: Grid,
+    *,
+    shapes: list[tuple[int, ...]],
+    made: list[tuple[int, ...]],
+    row_shapes: list[tuple[int, ...]],
+) -> Iterator[str]:
+    """What is wrong with heads, decoders and contexts, once the network is cut.
+
+    `shapes` are what the blocks read, `made` what they make, `row_shapes` what the rows make.
+    """
+    flat = [shape for shape in made[1:] if len(shape) != 3]
+    auxiliary_is_flat = flat and (len(flat) == len(made) - 1 or wiring.tail not in TAILS)
+    if wiring.decoder and auxiliary_is_flat:
+        yield (
+            "reconstruction enlarges maps to the size of the image, and this network writes flat "
+            "features: choose a ResNet, or leave reconstruction out"
+        )
+    if (wiring.memory or wiring.image) and any(len(shape) != 3 for shape in shapes[1:-1]):
+        yield (
+            "contexts supplement maps, and this network writes flat features: choose a ResNet or "
+            "a VGG, or --mode R0"
+        )
+    for shape, groups in zip(row_shapes, grid.groups, strict=True):
+        channels = Span.of(shape[0], groups - 1, groups).size
+        if wiring.share != "none" and int(wiring.ratio * channels) < 1:
+            yield (
+                f"--share-ratio {wiring.ratio:g} of the {channels} channels that each of {groups} "
+                "groups has is none: choose a larger ratio, or --share none"
+            )
 
 
 def _width_problems(size: int, net: Network) -> Iterator[str]:
@@ -52,18 +127,26 @@ def _width_problems(size: int, net: Network) -> Iterator[str]:
         )
 
 
-def cut_problems(config: GridConfig, net: Network) -> Iterator[str]:
+def cut_problems(request: Request, net: Network) -> Iterator[str]:
     """What is wrong with the cuts that were asked for."""
+    config = request.config
     names = [block.name for block in net.blocks]
-    if config.cuts == ("paper",):
-        published = CUTS.get(net.name, {})
+    if config.cuts in (("paper",), ("balanced",)):
+        which = config.cuts[0]
+        tables = (
+            CUTS
+            if which == "paper"
+            else {net.name: BALANCED.get((net.name, request.data.name), {})}
+        )
+        published = tables.get(net.name, {})
         if config.depth not in published:
+            on = f" on {request.data.name}" if which == "balanced" else ""
             depths = f" (published: {', '.join(map(str, published))})" if published else ""
             yield (
-                f"--cuts paper: no paper cuts {net.name} at depth {config.depth}{depths}; "
+                f"--cuts {which}: no paper cuts {net.name}{on} at depth {config.depth}{depths}; "
                 "use --cuts macs or even"
             )
-    elif config.cuts not in (("macs",), ("even",)):
+    elif config.cuts not in (("macs",), ("even",), ("single",)):
         if unknown := [name for name in config.cuts if name not in names]:
             yield from (
                 f"--cuts: {net.name} has no block {n!r}{nearest(n, names)}" for n in unknown

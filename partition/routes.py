@@ -5,8 +5,8 @@ from itertools import pairwise, permutations
 
 from comm.address import Address, Grid
 from comm.route import Kind, Route, TensorSpec
-from partition.heads import pooled_shape
 from partition.plan import ModulePlan
+from partition.sharing import pooled_shape, window
 from partition.wiring import Wiring
 
 Drawn = tuple[Address, Address, Kind, str, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
@@ -19,7 +19,7 @@ def draw_routes(
     wiring: Wiring,
     classes: int,
     rows: int,
-    window: int,
+    ahead_window: int,
     dtype: str,
     channels_last: bool,
 ) -> tuple[Route, ...]:
@@ -27,9 +27,10 @@ def draw_routes(
 
     ahead     every module of a row → every module of the next: its features; in an evaluation
               turn also the ballot, (predictors, classes): what each row so far has voted
+    context   every module of a row → every module of each later row that hears its input: its own
+              channels of it. Over s rows the window is s times as long: the reader is s behind
     peer      every module of a row → the others: its features for their heads (`share`), its
-              softmax
-              vector (`compare`); a last row without a read-out head: its ballots
+              softmax vector (`compare`); a last row without a read-out head: its ballots
     permit    k0g0 → the others of row 0: nothing but leave to begin
     """
 
@@ -41,7 +42,8 @@ def draw_routes(
             shape=shape, dtype=dtype, layout="channels_last" if last else "contiguous"
         )
 
-    ballot = TensorSpec(shape=(len(rows_of_grid), classes), dtype=dtype)
+    predictors = sum(modules[row[0]].head.votes for row in rows_of_grid)
+    ballot = TensorSpec(shape=(predictors, classes), dtype=dtype)
     vote = TensorSpec(shape=(classes,), dtype=dtype)
 
     def drawn() -> Iterator[Drawn]:
@@ -52,11 +54,23 @@ def draw_routes(
                 for target in following:
                     yield source, target, Kind.AHEAD, "features", (features,), (features, ballot)
         for row in rows_of_grid:
+            for target in row:
+                for context in modules[target].contexts:
+                    for source in rows_of_grid[context.source] if context.source else ():
+                        mine = modules[source]
+                        part = maps((mine.reads_own.size, *mine.reads[1:]))
+                        yield source, target, Kind.CONTEXT, "input", (part,), (part,)
+        for row in rows_of_grid:
             for source, target in permutations(row, 2):
-                shared = maps(pooled_shape(modules[source].writes, modules[source].head.pool))
                 if wiring.share != "none":
+                    head = modules[source].head
+                    seen = window(
+                        head.own.total, len(row), head.ratio, reader=target.g, source=source.g
+                    )
+                    makes = modules[source].makes
+                    shared = maps(pooled_shape((len(seen), *makes[1:]), head.pool))
                     yield source, target, Kind.PEER, "features", (shared,), (shared,)
-                if wiring.compare:
+                if wiring.compare and modules[source].head.votes:
                     yield source, target, Kind.PEER, "votes", (vote,), ()
                 if row is rows_of_grid[-1]:
                     yield source, target, Kind.PEER, "ballots", (), (ballot,)
@@ -73,7 +87,7 @@ def draw_routes(
             learning=learning,
             voting=voting,
             rows=rows,
-            window=window,
+            window=ahead_window * (target.k - source.k if kind is Kind.CONTEXT else 1),
             tag=tag,
         )
         for tag, (source, target, kind, name, learning, voting) in enumerate(drawn())

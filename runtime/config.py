@@ -93,7 +93,7 @@ def from_json(text: bytes) -> Config:
 def problems(config: Config) -> list[str]:
     """What is wrong with the method, the optimiser and the run's own settings."""
     run = config.run
-    found = [*config.method.problems(), *config.optim.problems()]
+    found = [*config.method.problems(config.grid, config.data), *config.optim.problems()]
     if run.eval_every < 0:
         found.append(f"--eval-every {run.eval_every}: 0 (never) or more")
     if run.save_every < 0:

@@ -114,6 +114,7 @@ def settled(config: Config) -> Config:
         layout = "channels_last" if device == "cpu" else "contiguous"
     return dataclasses.replace(
         config,
+        method=config.method.settled(config.grid, data),
         data=dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute()),
         run=dataclasses.replace(
             run,

@@ -40,7 +40,7 @@ class Ready:
             Config(
                 method=self.config.method,
                 grid=self.config.grid,
-                data=dataclasses.replace(self.config.data, data_dir=None),
+                data=dataclasses.replace(self.config.data, data_dir=None, download=False),
                 optim=self.config.optim,
                 run=configs.RunConfig(
                     seed=self.config.run.seed,

@@ -27,5 +27,6 @@ class RunRecorder(MetricsFile):
                 head=result.head,
                 ensemble=result.ensemble,
                 loss=result.loss,
+                member=result.member,
             )
         )

@@ -54,13 +54,18 @@ def timings(run_dir: RunDir, plan: Plan) -> dict[str, Timing]:
     return found
 
 
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def results_line(result: Evaluated) -> str:
     """An evaluation in one line."""
-    rows = " ".join(f"{value:.2f}" for value in result.rows)
+    rows = " ".join(map(_percent, result.rows))
     head = "" if result.head is None else f", head {result.head:.2f}"
+    member = "" if result.member is None else f", one member {result.member:.2f}"
     return (
         f"epoch {result.epoch}: {result.split} accuracy, %: rows {rows}{head}, "
-        f"ensemble {result.ensemble:.2f}; loss {result.loss:.4f}"
+        f"ensemble {result.ensemble:.2f}{member}; loss {result.loss:.4f}"
     )
 
 
@@ -68,17 +73,18 @@ def results_table(results: Sequence[dict[str, Any]]) -> RenderableType:
     """Evaluations as a table, one row each."""
     table = Table(title="accuracy, %", title_justify="left", box=None, pad_edge=False)
     rows = len(results[0]["rows"])
-    names = [*(f"row {k}" for k in range(rows)), "head", "ensemble", "loss"]
+    members = ["member"] if results[0].get("member") is not None else []
+    names = [*(f"row {k}" for k in range(rows)), "head", "ensemble", *members, "loss"]
     for name in ("epoch", "split", *names):
         table.add_column(name, justify="left" if name == "split" else "right")
     for result in results:
-        head = result["head"]
         table.add_row(
             str(result["epoch"]),
             result["split"],
-            *(f"{value:.2f}" for value in result["rows"]),
-            "–" if head is None else f"{head:.2f}",
+            *map(_percent, result["rows"]),
+            _percent(result["head"]),
             f"{result['ensemble']:.2f}",
+            *(_percent(result[name]) for name in members),
             f"{result['loss']:.4f}",
         )
     return table

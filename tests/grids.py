@@ -41,6 +41,9 @@ class RandomFeed:
     def labels(self, step: int) -> Tensor:
         return self._draw(step, self.rows(step))[1]
 
+    def denormalised(self, images: Tensor) -> Tensor:
+        return images.sigmoid()
+
     def eval_images(self, split: str, index: int) -> Tensor:
         return self._draw(1000 + index, EVAL - index)[0]
 
@@ -82,6 +85,8 @@ def planned(
     channels_last: bool = False,
     cuts: tuple[str, ...] = ("even",),
     widths: tuple[int, ...] | None = None,
+    dropout: float = 0.0,
+    slope: float = 0.0,
 ) -> Plan:
     """A plan for 16x16 images of five classes."""
     return plan(
@@ -91,6 +96,8 @@ def planned(
             config=GridConfig(
                 network=network,
                 widths=widths,
+                dropout=dropout,
+                slope=slope,
                 depth=depth,
                 groups=(groups,) if isinstance(groups, int) else groups,
                 cuts=cuts,

@@ -1,8 +1,6 @@
 """Datasets: prepared once, then the same bytes for the same (seed, step); bad ones are refused."""
 
-import hashlib
 import os
-import pickle
 import stat
 import subprocess
 import sys
@@ -102,11 +100,11 @@ def test_a_batch_does_not_depend_on_what_was_asked_before(
             used.labels(other)
         else:
             used.eval_images("val", other % used.eval_steps("val"))
-    fresh = Feed(prepared, config, seed=seed).batch(step)
-    assert fresh.images is not None
-    assert torch.equal(used.images(step), fresh.images)
-    assert torch.equal(used.labels(step), fresh.labels)
-    assert used.rows(step) == len(fresh.labels) == len(fresh.images)
+    fresh = Feed(prepared, config, seed=seed)
+    images, labels = fresh.images(step), fresh.labels(step)
+    assert torch.equal(used.images(step), images)
+    assert torch.equal(used.labels(step), labels)
+    assert used.rows(step) == len(labels) == len(images)
 
 
 def test_the_draws_are_those_of_every_other_machine() -> None:
@@ -280,6 +278,19 @@ def test_normalisation(prepared: Prepared, dtype: torch.dtype) -> None:
     assert torch.allclose(images.double(), exact, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_normalisation_can_be_undone(prepared: Prepared, dtype: torch.dtype) -> None:
+    feed = Feed(prepared, replace(PLAIN, mean=(0.2, 0.7), std=(0.3, 1.7)), seed=0, dtype=dtype)
+    stored = torch.from_numpy(prepared.train_images[feed.labels(0).numpy()].astype(np.float64))
+    images = feed.images(0)
+    before = images.clone()
+    pixels = feed.denormalised(images)
+    tolerance = {torch.float32: 1e-6, torch.float64: 1e-15, torch.bfloat16: 2e-2}[dtype]
+    assert torch.allclose(pixels.double(), stored / 255, rtol=0, atol=tolerance)
+    assert pixels.min() >= 0 and pixels.max() <= 1  # where rounding would lead outside as well
+    assert torch.equal(feed.denormalised(images[3]), pixels[3]) and torch.equal(images, before)
+
+
 def test_moments_are_those_of_the_training_images(tmp_path: Path) -> None:
     what = contents(300)
     what.train_images[:, 1] = 9  # a channel without any contrast must not divide by zero
@@ -424,7 +435,7 @@ assert "torch" not in sys.modules
 prepared = Prepared(Path({str(folder)!r}))
 from workers.data.feed import Feed
 from workers.data.prepare import prepare
-Feed(prepared, DataConfig(augment="zero", flip="on"), seed=0).batch(0)
+Feed(prepared, DataConfig(augment="zero", flip="on"), seed=0).images(0)
 print([name for name in ("PIL", "sklearn", "torchvision") if name in sys.modules])
 """
     done = subprocess.run(
@@ -613,59 +624,18 @@ print(prepare(DataConfig(dataset="folder", data_dir=Path({str(pictures)!r}))))
     assert (tmp_path / "decoded").read_text() == "x"
 
 
-# ---- CIFAR-10
-
-
-def test_missing_cifar10_says_how_to_get_it(tmp_path: Path) -> None:
-    size, problem = refusal(DataConfig(dataset="cifar10", data_dir=tmp_path, image_size=64))
-    assert "--image-size 64" in size
-    assert f"CIFAR10('{tmp_path}', download=True)" in problem
-    assert "--dataset folder" in problem
-
-
-def test_cifar10_as_torchvision_stores_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchvision.datasets import CIFAR10
-
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 3072), np.uint8)
-    names = [f"data_batch_{number}" for number in range(1, 6)] + ["test_batch"]
-
-    def store(name: str, value: dict[str, Any]) -> list[str]:
-        data = pickle.dumps(value)
-        (folder / name).write_bytes(data)
-        return [name, hashlib.md5(data).hexdigest()]
-
-    sums = [
-        store(name, {"data": pixels[2 * number : 2 * number + 2], "labels": [number, 0]})
-        for number, name in enumerate(names)
-    ]
-    meta = store("batches.meta", {"label_names": list("abcdefghij")})
-    config = DataConfig(dataset="cifar10", data_dir=tmp_path)
-    (problem,) = refusal(config)  # not the published files
-    assert "incomplete or damaged" in problem and "download=True" in problem
-
-    monkeypatch.setattr(CIFAR10, "train_list", sums[:5])
-    monkeypatch.setattr(CIFAR10, "test_list", sums[5:])
-    monkeypatch.setattr(CIFAR10, "meta", {**CIFAR10.meta, "md5": meta[1]})
-    got = Prepared(prepare(config))
-    assert np.array_equal(got.train_images, pixels[:10].reshape(10, 3, 32, 32))
-    assert np.array_equal(got.test_images, pixels[10:].reshape(2, 3, 32, 32))
-    assert got.train_labels.tolist() == [0, 0, 1, 0, 2, 0, 3, 0, 4, 0]
-    assert got.mean == (125.3 / 255, 123.0 / 255, 113.9 / 255)
-    assert got.augmentation == Augmentation(padding="reflect", pad=4, flip=True)
-
-
 # ---- the configuration
 
 
 def test_an_unknown_dataset_is_answered_with_the_names() -> None:
     (problem,) = refusal(DataConfig(dataset="cifar-10"))
-    assert "did you mean cifar10?" in problem
-    (problem,) = refusal(DataConfig(dataset="mnist"))
-    assert "cifar10, digits, folder, synthetic" in problem
+    assert "did you mean cifar10 or cifar100?" in problem
+    (problem,) = refusal(DataConfig(dataset="fashionmnist"))
+    assert "did you mean fashion-mnist?" in problem
     (problem,) = refusal(DataConfig(dataset="?"))
     assert "did you mean" not in problem
+    names = "cifar10, cifar100, digits, fashion-mnist, folder, imagenet32, stl10, svhn, synthetic"
+    assert names in problem
 
 
 def test_a_folder_for_a_dataset_that_reads_none_is_a_mistake(tmp_path: Path) -> None:

@@ -136,17 +136,21 @@ def test_every_network_can_be_planned_and_names_its_blocks_once(name: str) -> No
 
 
 def test_block_costs_are_measured_for_every_block() -> None:
-    from partition.heads import HeadSpec, build_head
+    from partition.heads import build_head
+    from partition.heads.spec import HeadSpec
     from partition.networks import network
+    from partition.networks.block import Style
     from partition.spans import Span
 
     def head(shape: tuple[int, ...]) -> torch.nn.Module:
         whole = Span.whole(shape[0])
         return build_head(
-            HeadSpec(kind="0c1f", shape=shape, hidden=0, classes=5, gathers=False, own=whole)
+            HeadSpec(
+                kind="0c1f", shape=shape, hidden=0, writes=5, votes=True, gathers=False, own=whole
+            )
         )
 
-    net = network("resnet8", None, (3, 16, 16))
+    net = network("resnet8", None, (3, 16, 16), Style())
     costs = measure(net, head, shape=(3, 16, 16), batch=4, repetitions=1)
     assert [cost.name for cost in costs] == [block.name for block in net.blocks]
     assert all(cost.block > 0 and cost.head > 0 for cost in costs)

@@ -82,7 +82,9 @@ def test_torch_distributed_and_zmq_stay_inside_comm() -> None:
 
 def test_nothing_is_unpickled() -> None:
     assert uses("import torch\ntorch.load('x')", *UNPICKLERS) == {"torch.load"}
-    assert not offenders(INSIDE, *UNPICKLERS)
+    # A published dataset is pickled: that file's reader admits arrays and plain containers alone.
+    restricted = ROOT / "workers" / "data" / "pickles.py"
+    assert not offenders((path for path in INSIDE if path != restricted), *UNPICKLERS)
 
 
 def test_tests_and_benchmarks_are_imported_by_nobody() -> None:

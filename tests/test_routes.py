@@ -114,11 +114,11 @@ def wirings(draw: st.DrawFn, *, least: int = 1) -> Wired:
 class Hasty(LayerGroup):
     """The forbidden order: receives before it sends."""
 
-    def exchange(self, turn: int, tensor: Tensor, flags: Flag) -> Iterator[Wait]:
+    def exchange(self, turn: int, tensors: Sequence[Tensor], flags: Flag) -> Iterator[Wait]:
         others: list[Tensor] = []
         for receiver in self.receivers:
             others.append((yield from receive(receiver, turn)).tensors[0])
-        for sender in self.senders:
+        for sender, tensor in zip(self.senders, tensors, strict=True):
             yield from send(sender, Message(turn=turn, rows=1, flags=flags, tensors=(tensor,)))
         return others
 
@@ -159,7 +159,8 @@ class Program:
             number = yield from self._hear(turn, number, self._in(*forward))
             yield from self._say(turn, number, self._out(*forward))
             for group in self.groups:
-                others = yield from group.exchange(turn, torch.tensor([number]), Flag.NONE)
+                shown = [torch.tensor([number])] * len(group.senders)
+                others = yield from group.exchange(turn, shown, Flag.NONE)
                 self.heard += map(int, others)
                 number = mixed(number, others)
             number = yield from self._hear(turn, number, self._in(Kind.TARGET))

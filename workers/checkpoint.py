@@ -1,6 +1,6 @@
-"""A module's weights and momentum at one turn, as safetensors and JSON with a checksum.
+"""A module's weights and optimiser at one turn, as safetensors and JSON with a checksum.
 
-    <checkpoints>/turn-0000790/k0g0.safetensors    module.* and momentum.*
+    <checkpoints>/turn-0000790/k0g0.safetensors    module.* and optimizer.*
                                k0g0.json           address, turn, step, plan digest, checksum
 
 A checkpoint is complete when the files of every address are there and belong together. Each file is
@@ -22,7 +22,7 @@ from comm.address import Address
 from comm.errors import BadInput
 from workers.aside import replace
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +55,10 @@ def store(
     """Write one module's part of the checkpoint of `turn`."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     for name, parameter in module.named_parameters():
-        momentum = optimizer.state.get(parameter, {}).get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum
+        kept = cast(dict[str, Tensor | None], optimizer.state.get(parameter, {}))
+        for key, tensor in kept.items():  # momentum; Adam's moments and steps
+            if tensor is not None:
+                tensors[f"optimizer.{key}.{name}"] = tensor
     content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     note = Note(
         format=FORMAT,
@@ -83,7 +84,7 @@ def restore(
     turn: int,
     plan: str,
 ) -> None:
-    """Put weights and momentum back. Raises BadInput if a file is damaged or of another module."""
+    """Put weights and optimiser back. Raises BadInput if a file is damaged or of another module."""
     here = folder(root, turn)
     note = msgspec.json.decode((here / f"{address}.json").read_bytes(), type=Note)
     if (note.format, note.address, note.turn, note.plan) != (FORMAT, str(address), turn, plan):
@@ -102,13 +103,15 @@ def restore(
         module.load_state_dict(weights)
     except RuntimeError as error:
         raise BadInput([f"{here} is of another network: {error}"]) from error
-    for name, parameter in module.named_parameters():
-        momentum = tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            layout = torch.empty_like(parameter)
-            cast(dict[str, Tensor], optimizer.state[parameter])["momentum_buffer"] = layout.copy_(
-                momentum
-            )
+    parameters = dict(module.named_parameters())
+    for label, tensor in tensors.items():
+        part, _, rest = label.partition(".")
+        if part == "optimizer":
+            key, _, name = rest.partition(".")
+            parameter = parameters[name]
+            if tensor.shape == parameter.shape:  # as the parameter lies in memory
+                tensor = torch.empty_like(parameter).copy_(tensor)
+            cast(dict[str, Tensor], optimizer.state[parameter])[key] = tensor
 
 
 def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[Note]:

@@ -1,4 +1,4 @@
-"""SGD and its learning rate, driven by a module's own step (spec §1.6)."""
+"""Optimisers and their learning rate, driven by a module's own step (spec §1.6)."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -9,28 +9,38 @@ import torch
 from torch import nn
 
 BASE_LR, BASE_BATCH = 0.8, 1024  # the published pair
+ADAM_LR = 1e-3
 WARM_START = 1 / 80  # where warm-up begins, as a share of the peak: 0.01 of 0.8
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """How every module updates its weights: SGD with Nesterov momentum."""
+    """How every module updates its weights."""
 
     epochs: int = 160
     """Passes over the training images."""
     max_steps: int | None = None
     """End after so many steps, if that is earlier; the learning rate still follows --epochs."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """sgd, with momentum; or adam."""
     lr: float | None = None
-    """Peak learning rate. Default: 0.8 * batch / 1024."""
+    """Peak learning rate. Default: 0.8 * batch / 1024 for sgd, 0.001 for adam."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    """cosine, with warm-up; step: a tenth after half of the epochs, and after three quarters."""
+    """cosine, with warm-up; step: drops at --milestones."""
+    milestones: tuple[int, ...] | None = None
+    """Epochs after which the rate drops, for --schedule step.
+    Default: after half of --epochs and after three quarters."""
+    decay: tuple[float, ...] = (0.1,)
+    """What the rate is multiplied by at a drop: one number, or one per milestone."""
     lr_every: Literal["step", "epoch"] = "step"
     """Follow the schedule smoothly, or set it once per epoch, as the papers' code does.
     There the last epoch has rate 0."""
     warmup: float | None = None
     """Epochs of linear warm-up before the cosine. Default: a sixteenth of --epochs (10 of 160)."""
     momentum: float = 0.9
-    """Nesterov momentum; 0 is off."""
+    """Momentum of sgd; 0 is off."""
+    nesterov: bool = True
+    """Nesterov's kind of momentum."""
     weight_decay: float = 1e-4
     """L2 penalty on all parameters, batch-norm and biases included."""
     clip_norm: float | None = None
@@ -44,6 +54,16 @@ class OptimConfig:
             yield f"--max-steps {self.max_steps}: train for at least one step"
         if self.lr is not None and self.lr < 0:
             yield f"--lr {self.lr}: must not be negative"
+        if self.milestones is not None and self.schedule != "step":
+            yield f"--milestones belong to --schedule step, not {self.schedule}: leave them out"
+        drops = list(self.milestones or ())
+        if drops != sorted(set(drops)) or min(drops, default=1) < 1:
+            yield f"--milestones {' '.join(map(str, drops))}: epochs in rising order, from 1 on"
+        if len(self.decay) not in (1, len(self.drops)) or min(self.decay, default=0) <= 0:
+            yield (
+                f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
+                f"{len(self.drops)}, one per milestone"
+            )
         if self.warmup is not None and self.warmup < 0:
             yield f"--warmup {self.warmup}: must not be negative"
         if not 0 <= self.momentum < 1:
@@ -52,6 +72,11 @@ class OptimConfig:
             yield f"--weight-decay {self.weight_decay}: must not be negative"
         if self.clip_norm is not None and self.clip_norm <= 0:
             yield f"--clip-norm {self.clip_norm}: must be above 0"
+
+    @property
+    def drops(self) -> tuple[float, ...]:
+        """After how many epochs the rate drops."""
+        return self.milestones or (self.epochs / 2, 3 * self.epochs / 4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +91,8 @@ class LearningRate:
     def peak(self) -> float:
         if self.config.lr is not None:
             return self.config.lr
+        if self.config.optimizer == "adam":
+            return ADAM_LR
         return BASE_LR * self.batch / BASE_BATCH
 
     def __call__(self, step: int) -> float:
@@ -79,8 +106,10 @@ class LearningRate:
             case "constant":
                 return self.peak
             case "step":
-                halves = done / self.config.epochs
-                return self.peak * 0.1 ** ((halves >= 0.5) + (halves >= 0.75))
+                drops, decay = self.config.drops, self.config.decay
+                factors = decay * len(drops) if len(decay) == 1 else decay
+                reached = (f for drop, f in zip(drops, factors, strict=True) if done >= drop)
+                return self.peak * math.prod(reached)
             case "cosine":
                 return self._cosine(done, reached)
 
@@ -96,12 +125,16 @@ class LearningRate:
         return rate * share + self.peak * WARM_START * (1 - share)
 
 
-def sgd(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.SGD:
+def optimizer(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.Optimizer:
     """The optimiser of one module; its rate is set before every update."""
-    return torch.optim.SGD(
-        parameters,
-        lr=0.0,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-        weight_decay=config.weight_decay,
-    )
+    match config.optimizer:
+        case "sgd":
+            return torch.optim.SGD(
+                parameters,
+                lr=0.0,
+                momentum=config.momentum,
+                nesterov=config.nesterov and config.momentum > 0,
+                weight_decay=config.weight_decay,
+            )
+        case "adam":
+            return torch.optim.Adam(parameters, lr=0.0, weight_decay=config.weight_decay)

@@ -2,14 +2,15 @@
 
     h = module.trunk(inbox.features)
     yield from send_ahead(h)                          # gone before our own backward begins
-    others = yield from exchange("features", h)       # the peers' tensors, without gradient
+    yield from send_context(x)                        # for rows further on, if they ask for it
+    others = yield from exchange("features", [h])     # the peers' tensors, without gradient
     …
     return Lesson(losses={"task": …}, logits=logits)
 
 A step does no IO: what leaves the module is yielded, what arrives is the value of the yield.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,25 +25,40 @@ class SendAhead:
 
 
 @dataclass(frozen=True)
+class SendContext:
+    """The module's own channels of its input, for every module of a later row that hears them."""
+
+    part: Tensor
+
+
+@dataclass(frozen=True)
 class Exchange:
-    """One tensor for every peer of the row; answered with theirs, in group order."""
+    """One tensor for each peer of the row; answered with theirs, in group order."""
 
     name: str
-    tensor: Tensor
+    tensors: Sequence[Tensor]
 
 
 T = TypeVar("T")
-Step = Generator[SendAhead | Exchange, Any, T]
+Step = Generator[SendAhead | SendContext | Exchange, Any, T]
 
 
 def send_ahead(features: Tensor) -> Step[None]:
-    """Pass `features` on, detached; returns at once unless the window is full."""
+    """Pass `features` on, detached, through the outlet; returns at once unless the window is full.
+
+    `features` are (batch, *makes): dropout and pooling on the way to the next row are not theirs.
+    """
     yield SendAhead(features.detach())
 
 
-def exchange(name: str, tensor: Tensor) -> Step[list[Tensor]]:
-    """Show `tensor`, detached, to the peers; theirs in group order, [] in a row of one."""
-    others: list[Tensor] = yield Exchange(name, tensor.detach())
+def send_context(part: Tensor) -> Step[None]:
+    """Pass the own part of the module's input on, detached, to the rows it is a context of."""
+    yield SendContext(part.detach())
+
+
+def exchange(name: str, tensors: Sequence[Tensor]) -> Step[list[Tensor]]:
+    """Show each peer its tensor, detached; theirs in group order, [] in a row of one."""
+    others: list[Tensor] = yield Exchange(name, [tensor.detach() for tensor in tensors])
     return others
 
 
@@ -51,24 +67,29 @@ class Inbox:
     """What a module has at hand for one batch.
 
     `features` is (batch, *reads): the image in row 0, else all groups of the row before, joined.
-    `labels` is (batch,).
+    `contexts` has one tensor for each of the plan's; `pixels` is the image in [0, 1], for a module
+    that reconstructs it.
     """
 
     features: Tensor
-    labels: Tensor
+    contexts: tuple[Tensor, ...] = ()
+    pixels: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """What a step learnt: named losses (scalars, summed for the backward pass), and logits."""
+    """What a step learnt: named losses (scalars, summed for the backward pass).
+
+    `logits`, (batch, classes), are None for a module that has none.
+    """
 
     losses: dict[str, Tensor]
-    logits: Tensor
+    logits: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """What a module says in an evaluation turn: its features, and its logits (batch, classes)."""
+    """What a module says in an evaluation turn: its features, and its logits if it has any."""
 
     features: Tensor
-    logits: Tensor
+    logits: Tensor | None

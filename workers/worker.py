@@ -8,7 +8,7 @@
 A worker waits only at the ends of routes, and says so first by yielding a `Wait`; `drive` goes on.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from comm.address import Address
-from comm.channel import Wait, Waits, receive, send
+from comm.channel import Receiver, Sender, Wait, Waits, receive, send
 from comm.errors import Diverged, WrongMessage
 from comm.message import Flag, Message
 from comm.ports import Ports
@@ -25,11 +25,11 @@ from partition.build import LocalModule, build
 from workers import checkpoint
 from workers.ballot import Tally, merged
 from workers.job import Job
-from workers.optim import LearningRate, sgd
+from workers.optim import LearningRate, optimizer
 from workers.record import Recorder
 from workers.schedule import Schedule, Turn
 from workers.state import DONE, State
-from workers.step import Exchange, Inbox, SendAhead, Step
+from workers.step import Exchange, Inbox, SendAhead, SendContext, Step
 from workers.update import update
 
 T = TypeVar("T")
@@ -39,8 +39,14 @@ T = TypeVar("T")
 class _Heard:
     """What a turn begins with: the module's input, and when voting the row before's ballots."""
 
-    features: Tensor
+    inbox: Inbox
     ballots: list[Tensor]
+
+
+def _joined(messages: Sequence[Message]) -> Tensor:
+    """The features of a row's groups, in group order."""
+    parts = [message.tensors[0] for message in messages]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def never() -> bool:
@@ -69,14 +75,13 @@ class Worker:
         self.stopped_at: int | None = None
         self._asked_to_stop = asked_to_stop
         self.module: LocalModule = build(job.plan, address, seed=job.seed, device=job.device)
-        self.optimizer = sgd(self.module.parameters(), job.optim)
+        self.optimizer = optimizer(self.module.parameters(), job.optim)
         self._rate = LearningRate(
             config=job.optim, batch=job.plan.batch, steps_per_epoch=job.feed.steps_per_epoch
         )
-        self._predictors = len(job.plan.grid.rows)
         self._peers = len(job.plan.grid.rows[address.k]) - 1
         self._counts = address == job.plan.grid.rows[-1][0]
-        self._tally = Tally(readout=job.plan.grid.readout)
+        self._tally = self._new_tally()
         if job.start and job.checkpoints:
             checkpoint.restore(
                 job.checkpoints,
@@ -123,22 +128,54 @@ class Worker:
         """The input of this turn, or None if the run ends before it."""
         if self.address.k == 0:
             return (yield from self._begin(turn))
+        messages = yield from self._messages(turn, self.ports.heard)
+        if messages is None:
+            return None
+        inputs = {0: self._image(turn)} if self.module.plan.needs_image else {}
+        for k, ends in self.ports.contexts.items():
+            heard = yield from self._messages(turn, ends)
+            assert heard is not None  # who stops says so ahead, and that is heard first
+            inputs[k] = _joined(heard)
+        inbox = self._inbox(_joined(messages), inputs)
+        ballots = [] if turn.learns else [message.tensors[1] for message in messages]
+        return _Heard(inbox, ballots)
+
+    def _messages(
+        self, turn: Turn, ends: Sequence[Receiver]
+    ) -> Generator[Wait, None, list[Message] | None]:
+        """One message from each end, or None if one says STOP. Raises WrongMessage."""
         messages: list[Message] = []
-        for end in self.ports.heard:
+        for end in ends:
             messages.append((yield from receive(end, turn.index)))
         if any(message.stop for message in messages):
             return None
         rows = self._rows(turn)
-        for message, end in zip(messages, self.ports.heard, strict=True):
+        for message, end in zip(messages, ends, strict=True):
             if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
                 raise WrongMessage(
                     f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
                     f"expected {rows}"
                 )
-        parts = [message.tensors[0] for message in messages]
-        features = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        ballots = [] if turn.learns else [message.tensors[1] for message in messages]
-        return _Heard(features, ballots)
+        return messages
+
+    def _image(self, turn: Turn) -> Tensor:
+        """The batch's images, normalised: every module that needs them computes the same."""
+        feed = self.job.feed
+        if turn.split is None:
+            images = feed.images(turn.step)
+        else:
+            images = feed.eval_images(turn.split, turn.batch)
+        layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
+        return images.to(self.job.device, memory_format=layout)
+
+    def _inbox(self, features: Tensor, inputs: Mapping[int, Tensor]) -> Inbox:
+        """What the method finds; `inputs` has what earlier rows read, row 0 the images."""
+        plan = self.module.plan
+        return Inbox(
+            features=features,
+            contexts=tuple(inputs[context.source] for context in plan.contexts),
+            pixels=self.job.feed.denormalised(inputs[0]) if plan.decodes else None,
+        )
 
     def _begin(self, turn: Turn) -> Generator[Wait, None, _Heard | None]:
         """Row 0: leave to begin, and the images."""
@@ -149,13 +186,8 @@ class Worker:
             return None
         for end in self.ports.permits:
             yield from send(end, Message(turn=turn.index))
-        feed = self.job.feed
-        if turn.split is None:
-            images = feed.images(turn.step)
-        else:
-            images = feed.eval_images(turn.split, turn.batch)
-        layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
-        return _Heard(images.to(self.job.device, memory_format=layout), [])
+        image = self._image(turn)
+        return _Heard(self._inbox(image, {0: image}), [])
 
     def _pass_on_stop(self, turn: Turn) -> Waits:
         for end in (*self.ports.permits, *self.ports.ahead):
@@ -172,9 +204,10 @@ class Worker:
     def _learn(self, turn: Turn, heard: _Heard) -> Waits:
         self.state.does("learning")
         self.module.train()
+        self.module.begin(turn.step)
         labels = self.job.feed.labels(turn.step).to(self.job.device)
-        inbox = Inbox(features=heard.features, labels=labels)
-        lesson = yield from self._travel(turn, self.job.method.learn(self.module, inbox))
+        step = self.job.method.learn(self.module, heard.inbox, labels)
+        lesson = yield from self._travel(turn, step)
         values = update(
             self.module,
             self.optimizer,
@@ -182,21 +215,26 @@ class Worker:
             rate=self._rate(turn.step),
             clip_norm=self.job.optim.clip_norm,
         )
-        right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
-        values["accuracy"] = 100 * right / len(labels)
+        if lesson.logits is not None:
+            right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
+            values["accuracy"] = 100 * right / len(labels)
         self.recorder.lesson(turn=turn.index, step=turn.step, epoch=turn.epoch, values=values)
-        self.state.loss, self.state.accuracy = values["loss"], values["accuracy"]
+        self.state.loss, self.state.accuracy = values["loss"], values.get("accuracy")
         self.state.images += len(labels)
 
     @torch.no_grad()  # holds whenever this generator runs, and only then
     def _voice(self, turn: Turn, heard: _Heard) -> Generator[Wait, None, tuple[Tensor, Tensor]]:
         """The features to pass on, and the ballot with this module's vote on it."""
-        step = self.job.method.vote(self.module, heard.features)
-        vote = yield from self._travel(turn, step)
-        own = torch.softmax(vote.logits, dim=1)
-        ballot = merged(heard.ballots, len(own), self._predictors, own)
-        ballot[:, self.address.k] = own
-        return vote.features, ballot
+        vote = yield from self._travel(turn, self.job.method.vote(self.module, heard.inbox))
+        predictors = self.job.plan.predictors
+        if heard.ballots:
+            ballot = merged(heard.ballots)
+        else:
+            empty = len(vote.features), len(predictors), self.module.classes
+            ballot = vote.features.new_zeros(empty)
+        if vote.logits is not None:
+            ballot[:, predictors.index(self.address.k)] = torch.softmax(vote.logits, dim=1)
+        return self.module.outlet(vote.features), ballot
 
     def _vote(self, turn: Turn, heard: _Heard) -> Waits:
         assert turn.split is not None
@@ -208,23 +246,30 @@ class Worker:
         )
         for end in self.ports.ahead:
             yield from self._timed(send(end, message))
+        own = ballot[:, -1]
         if "ballots" in self.ports.groups:  # a last row without a read-out head counts together
             group = self.ports.groups["ballots"]
-            others = yield from self._timed(group.exchange(turn.index, ballot, Flag.VOTE))
-            ballot = torch.stack([ballot, *others]).mean(dim=0)
+            shown = [ballot] * self._peers
+            others = yield from self._timed(group.exchange(turn.index, shown, Flag.VOTE))
+            ballot = merged([ballot, *others])
         if self._counts:
-            self._count(turn, ballot)
+            self._count(turn, ballot, own)
 
-    def _count(self, turn: Turn, ballot: Tensor) -> None:
+    def _new_tally(self) -> Tally:
+        return Tally(voters=self.job.plan.predictors, depth=self.job.plan.grid.depth)
+
+    def _count(self, turn: Turn, ballot: Tensor, own: Tensor) -> None:
         assert turn.split is not None
         if turn.first:
-            self._tally = Tally(readout=self.job.plan.grid.readout)
+            self._tally = self._new_tally()
         if not torch.isfinite(ballot).all():
             raise Diverged("a vote is not finite; try a lower --lr or --clip-norm")
         labels = self.job.feed.eval_labels(turn.split, turn.batch).to(ballot.device)
-        self._tally.add(ballot, labels)
+        self._tally.add(ballot, labels, own)
         if turn.last:
-            result = self._tally.result(epoch=turn.epoch, step=turn.step, split=turn.split)
+            result = self._tally.result(
+                epoch=turn.epoch, step=turn.step, split=turn.split, members=self._peers + 1
+            )
             self.recorder.result(turn.index, result)
 
     # ── travel ───────────────────────────────────────────────────────────────────────────────
@@ -241,16 +286,25 @@ class Worker:
             match word:
                 case SendAhead(features):
                     answer = None
-                    message = Message(
-                        turn=turn.index, rows=len(features), flags=flags, tensors=(features,)
-                    )
-                    for end in self.ports.ahead:
-                        yield from self._timed(send(end, message))
-                case Exchange(name, tensor):
+                    if self.ports.ahead:
+                        with torch.no_grad():
+                            features = self.module.outlet(features)
+                    yield from self._spread(turn, self.ports.ahead, features)
+                case SendContext(part):
+                    answer = None
+                    yield from self._spread(turn, self.ports.inputs, part)
+                case Exchange(name, tensors):
                     answer = []
                     if self._peers:
                         group = self.ports.groups[name]  # a name that the wiring must know
-                        answer = yield from self._timed(group.exchange(turn.index, tensor, flags))
+                        answer = yield from self._timed(group.exchange(turn.index, tensors, flags))
+
+    def _spread(self, turn: Turn, ends: Sequence[Sender], tensor: Tensor) -> Waits:
+        """The same tensor through every one of `ends`."""
+        flags = Flag.NONE if turn.learns else Flag.VOTE
+        message = Message(turn=turn.index, rows=len(tensor), flags=flags, tensors=(tensor,))
+        for end in ends:
+            yield from self._timed(send(end, message))
 
     def _timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
         """Let `waits` happen, and put the time of each down to the peer it is for."""

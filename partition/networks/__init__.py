@@ -4,46 +4,57 @@ from collections.abc import Callable
 
 from comm.errors import BadInput
 from partition.nearest import nearest
-from partition.networks.block import Network
+from partition.networks.block import Network, Style
 from partition.networks.mlp import mlp
 from partition.networks.resnet import resnet
+from partition.networks.vgg import cnn6, vgg6a
 
 Widths = tuple[int, ...]
 Shape = tuple[int, int, int]
+Build = Callable[[str, Widths, Shape, Style], Network]
+
+STAGES = "four widths (stem and three stages)"
+LAYERS = "one width per layer"
 
 
-def _resnet(blocks: int) -> tuple[Widths, Callable[[str, Widths, Shape], Network]]:
-    def build(name: str, widths: Widths, shape: Shape) -> Network:
-        if len(widths) != 4:
-            raise BadInput(
-                [
-                    f"{name} takes four widths (stem and three stages), not {len(widths)}: "
-                    "for example --widths 16 16 32 64"
-                ]
-            )
+def _resnet(blocks: int, widths: Widths = (16, 16, 32, 64)) -> tuple[Widths, str, Build]:
+    def build(name: str, widths: Widths, shape: Shape, style: Style) -> Network:
         w0, w1, w2, w3 = widths
-        return resnet(name, blocks, (w0, w1, w2, w3), shape[0])
+        return resnet(name, blocks, (w0, w1, w2, w3), shape[0], style)
 
-    return (16, 16, 32, 64), build
+    return widths, STAGES, build
 
 
-# name: (default widths, how to build it for widths and an image shape)
-NETWORKS: dict[str, tuple[Widths, Callable[[str, Widths, Shape], Network]]] = {
-    "mlp": ((256, 256, 256, 256), mlp),
+# name: (default widths, what they are, how to build it)
+NETWORKS: dict[str, tuple[Widths, str, Build]] = {
+    "mlp": ((256, 256, 256, 256), LAYERS, mlp),
     "resnet8": _resnet(1),
     "resnet20": _resnet(3),
     "resnet32": _resnet(5),
+    "resnet32x2": _resnet(5, (32, 32, 64, 128)),
     "resnet44": _resnet(7),
     "resnet56": _resnet(9),
     "resnet110": _resnet(18),
+    "vgg6a": ((128, 256, 512, 512, 1024), LAYERS, vgg6a),
+    "vgg6a-x2": ((256, 512, 1024, 1024, 1024), LAYERS, vgg6a),
+    "vgg6a-x3": ((384, 768, 1536, 1536, 1024), LAYERS, vgg6a),
+    "cnn6": ((128, 256, 256, 512, 512, 512), LAYERS, cnn6),
 }
 
 
-def network(name: str, widths: Widths | None, shape: Shape) -> Network:
+def network(name: str, widths: Widths | None, shape: Shape, style: Style) -> Network:
     """The named network with `widths` (its own if None) for images of `shape`. Raises BadInput."""
     if name not in NETWORKS:
         raise BadInput([f"unknown network {name!r}{nearest(name, NETWORKS)}"])
-    standard, build = NETWORKS[name]
+    standard, what, build = NETWORKS[name]
+    given = " ".join(map(str, widths or ()))
     if widths is not None and (not widths or min(widths) < 1):
-        raise BadInput([f"--widths {' '.join(map(str, widths))}: every width must be at least 1"])
-    return build(name, widths or standard, shape)
+        raise BadInput([f"--widths {given}: every width must be at least 1"])
+    if widths is not None and build is not mlp and len(widths) != len(standard):
+        usual = " ".join(map(str, standard))
+        raise BadInput(
+            [f"--widths {given}: {name} takes {what}, {len(standard)}: its own are {usual}"]
+        )
+    if name.startswith("vgg") and min(shape[1:]) < 8:
+        raise BadInput([f"{name} halves its maps three times: images of {shape[1:]} are too small"])
+    return build(name, widths or standard, shape, style)

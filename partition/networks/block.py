@@ -20,16 +20,31 @@ class Piece:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Style:
+    """What may be varied in a network without changing its shapes.
+
+    `dropout`: share of channels that are dropped; `slope` of the rectifiers of VGGs below zero.
+    """
+
+    dropout: float = 0.0
+    slope: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """One indivisible stretch of a network.
 
     `width` is the number of channels it writes; groups slice them. `build` makes one piece; the
-    module maps (batch, channels read, …) to (batch, the piece's slice of `width`, …).
+    module maps (batch, channels read, …) to (batch, the piece's slice of `width`, …). `outlet`
+    builds what stands between this block and the next one (pooling, dropout): a head behind the
+    block reads what is before it. `residual` blocks can be copied by an auxiliary net.
     """
 
     name: str
     width: int
     build: Callable[[Piece], nn.Module]
+    outlet: Callable[[Piece], nn.Module] = lambda _: nn.Identity()
+    residual: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

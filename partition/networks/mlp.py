@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 
 from partition.layers import Dense
-from partition.networks.block import Block, Network, Piece
+from partition.networks.block import Block, Network, Piece, Style
 from partition.spans import Span
 
 
@@ -24,7 +24,7 @@ class Layer(nn.Module):
         return self.relu(self.bn(self.linear(x.flatten(1))))
 
 
-def mlp(name: str, widths: tuple[int, ...], shape: tuple[int, int, int]) -> Network:
+def mlp(name: str, widths: tuple[int, ...], shape: tuple[int, int, int], _: Style) -> Network:
     """One block per width; the first reads the flattened image of `shape`."""
     befores = (math.prod(shape), *widths)
 

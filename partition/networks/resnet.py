@@ -1,7 +1,8 @@
 """ResNets for small images (He et al. 2015, section 4.2): 6n+2 layers, three stages of n blocks.
 
     stem    conv3x3 → BN → ReLU                                    w0, 32x32
-    s1b0 …  conv3x3 → BN → ReLU → conv3x3 → BN, + shortcut, ReLU   w1, 32x32
+    s1b0 …  conv3x3 → BN → ReLU → conv3x3 → BN, + shortcut, ReLU   w1, 32x32  (dropout: before the
+            second convolution)
     s2b0 …  the same, the first with stride 2                      w2, 16x16
     s3b0 …                                                         w3,  8x8
 
@@ -12,8 +13,8 @@ takes the group's slice of what arrived (GN-DGL, released code; spec §1.2).
 
 from torch import Tensor, nn
 
-from partition.layers import Conv
-from partition.networks.block import Block, Network, Piece
+from partition.layers import Conv, Dropout
+from partition.networks.block import Block, Network, Piece, Style
 from partition.spans import Span
 
 
@@ -34,7 +35,9 @@ class Stem(nn.Module):
 class Basic(nn.Module):
     """A basic block with a post-activation residual."""
 
-    def __init__(self, before: int, width: int, stride: int, piece: Piece) -> None:
+    def __init__(
+        self, before: int, width: int, stride: int, piece: Piece, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         own = Span.of(before, piece.group, piece.groups)
         reads = Span.whole(before) if piece.whole else own
@@ -42,6 +45,7 @@ class Basic(nn.Module):
         self.conv1 = Conv(reads, writes, 3, stride)
         self.bn1 = nn.BatchNorm2d(writes.size)
         self.relu1 = nn.ReLU(inplace=True)
+        self.dropout = Dropout(dropout, writes)
         self.conv2 = Conv(writes, writes, 3)
         self.bn2 = nn.BatchNorm2d(writes.size)
         self.relu2 = nn.ReLU(inplace=True)
@@ -53,13 +57,15 @@ class Basic(nn.Module):
         self.residual = own.slice if piece.whole else slice(None)
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, read, h, w) → (batch, width / G, h', w')
-        h = self.relu1(self.bn1(self.conv1(x)))
+        h = self.dropout(self.relu1(self.bn1(self.conv1(x))))
         h = self.bn2(self.conv2(h))
         shortcut = self.short_bn(self.short_conv(x)) if self.projects else x[:, self.residual]
         return self.relu2(h + shortcut)
 
 
-def resnet(name: str, blocks: int, widths: tuple[int, int, int, int], channels: int) -> Network:
+def resnet(
+    name: str, blocks: int, widths: tuple[int, int, int, int], channels: int, style: Style
+) -> Network:
     """ResNet-(6 * `blocks` + 2) with stem and stage `widths` for images of `channels`."""
 
     def stem(piece: Piece) -> nn.Module:
@@ -69,7 +75,8 @@ def resnet(name: str, blocks: int, widths: tuple[int, int, int, int], channels: 
         return Block(
             name=f"s{stage}b{index}",
             width=width,
-            build=lambda piece: Basic(before, width, stride, piece),
+            build=lambda piece: Basic(before, width, stride, piece, style.dropout),
+            residual=True,
         )
 
     listed = [Block(name="stem", width=widths[0], build=stem)]

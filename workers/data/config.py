@@ -12,15 +12,19 @@ class DataConfig:
     # Lines end where sentences do: the command line's help keeps these line breaks.
 
     dataset: str = "digits"
-    """digits (built in, tiny), synthetic (generated), cifar10 (torchvision's files)
+    """digits (built in, tiny), synthetic (generated), cifar10, cifar100, svhn, stl10,
+    fashion-mnist (all five: torchvision's files), imagenet32 (its published batch files)
     or folder (images in DATA_DIR/train/CLASS/ and DATA_DIR/test/CLASS/)."""
 
     data_dir: Path | None = None
-    """Where the files of cifar10 or folder are. Only read, never written."""
+    """Where the dataset's files are. Only read, never written but by --download."""
+
+    download: bool = False
+    """Fetch the dataset's files into --data-dir if they are not there."""
 
     image_size: int | None = None
     """Make every image this many pixels high and wide.
-    Default: 32 for digits and synthetic; for folder the size that its images have."""
+    Default: 32 for digits and synthetic, else the size that the images have."""
 
     batch: int = 128
     """Images in a training batch."""
@@ -37,7 +41,9 @@ class DataConfig:
 
     augment: Literal["auto", "none", "reflect", "zero"] = "auto"
     """Random crops after padding by reflection or with zeros; none: no crops, no flips.
-    auto: reflect, pad 4, flips (cifar10, folder); zero, pad 2 (digits); none (synthetic)."""
+    auto: reflect, pad 4, flips (cifar10, cifar100, folder);
+    zero, pad 4, flips (stl10, imagenet32); zero, pad 2, flips (fashion-mnist);
+    zero, pad 2 (svhn, digits); none (synthetic)."""
 
     pad: int | None = None
     """Pixels of padding on every side before the random crop. Default: as --augment says."""
@@ -47,7 +53,7 @@ class DataConfig:
 
     mean: tuple[float, ...] | None = None
     """Subtracted from each channel, in units where white is 1.
-    Default: the published values for cifar10, else the mean of the training images."""
+    Default: the published values if there are any, else the mean of the training images."""
 
     std: tuple[float, ...] | None = None
     """Divides each channel after the mean, in the same units. Default: as for the mean."""

@@ -18,14 +18,6 @@ from workers.data.source import Bytes, Labels
 Split = Literal["val", "test"]
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """What a module knows of a step without being told: its labels and, if it asks, its images."""
-
-    labels: Tensor  # (rows,) int64
-    images: Tensor | None  # (rows, channels, height, width), normalised, in the dtype of the feed
-
-
 class Feed:
     """The training batches of every step, and the evaluation batches of each split.
 
@@ -85,10 +77,6 @@ class Feed:
             images = augmented(images, how, drawn(len(images), how, seed=self._seed, step=step))
         return self._normalised(images)
 
-    def batch(self, step: int, *, images: bool = True) -> Batch:
-        """Labels and, unless they are not wanted, images of a training step."""
-        return Batch(self.labels(step), self.images(step) if images else None)
-
     def eval_steps(self, split: Split) -> int:
         """Batches in one pass over a split. Raises KeyError for "val" if none is held out."""
         return len(self._splits[split].batches)
@@ -102,6 +90,11 @@ class Feed:
         """The images of batch `index` of a split, normalised: (rows, channels, height, width)."""
         part = self._splits[split]
         return self._normalised(part.images[part.at(index)])
+
+    def denormalised(self, images: Tensor) -> Tensor:
+        """The pixels, 0 to 1, of normalised images (…, channels, height, width) on any device."""
+        mean, std = self._mean.to(images.device), self._std.to(images.device)
+        return images.to(mean.dtype).mul(std).add_(mean).clamp_(0, 1)
 
     def _members(self, step: int) -> npt.NDArray[np.int64]:
         """Which images of the dataset make up the batch of a training step, (rows,)."""

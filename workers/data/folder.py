@@ -10,7 +10,7 @@ from comm.errors import BadInput
 from workers.data.augment import Augmentation
 from workers.data.config import DataConfig
 from workers.data.decode import decode, listed
-from workers.data.source import Contents, Labels, Source, files_of
+from workers.data.source import Contents, Labels, Source, files_of, not_downloaded
 
 SPLITS = ("train", "test")
 CLUTTER = {"Thumbs.db", "desktop.ini"}  # left by file browsers, as are names that begin with a dot
@@ -22,11 +22,15 @@ def folder(config: DataConfig) -> Source:
     Raises BadInput if the folders are not as they must be; then every image is read too, so that
     the report is complete.
     """
-    root, size = files_of(config), config.image_size
+    problems = not_downloaded(config, "--dataset folder reads images of your own")
+    try:
+        root, size = files_of(config), config.image_size
+    except BadInput as error:
+        raise BadInput([*problems, *error.problems]) from error
     scan = _scan(root)
-    if scan.problems:
+    if problems or scan.problems:
         _, unreadable = decode(root, [path for path, _, _ in scan.files], size)
-        raise BadInput([*scan.problems, *unreadable])
+        raise BadInput([*problems, *scan.problems, *unreadable])
     return Source(
         name="folder", identity=(str(root), size, scan.files), read=lambda: _read(root, scan, size)
     )

@@ -21,6 +21,8 @@ from workers.data.source import Source
 def prepare(config: DataConfig) -> Path:
     """The prepared folder of the dataset. Decodes at most once, however many processes ask at once.
 
+    Fetches the dataset's files first if the configuration says so and they are not there.
+
     Raises BadInput with every problem of the configuration and of the dataset's files.
     """
     source = _found(config)
@@ -65,6 +67,8 @@ def _found(config: DataConfig) -> Source:
     problems: list[str] = []
     if config.image_size is not None and config.image_size < 1:
         problems.append(f"--image-size {config.image_size}: give 1 or more")
+        if config.download:
+            raise BadInput(problems)  # before anything is fetched
         config = replace(config, image_size=None)
     try:
         source = source_of(config)

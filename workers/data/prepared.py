@@ -24,9 +24,10 @@ import numpy.typing as npt
 from comm.errors import BadInput
 from partition.data_spec import DataSpec
 from workers.data.augment import Augmentation
-from workers.data.source import Bytes, Contents, Labels
+from workers.data.source import Bytes, Contents, Labels, Stream
 
 FORMAT = 1  # raise it when these files, or what a dataset is read into, change
+PART = 256  # images that are looked at together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +89,13 @@ def write(folder: Path, name: str, contents: Contents) -> None:
     try:
         for array, values in _arrays(contents).items():
             with _durable(aside / f"{array}.npy") as file:
-                np.save(file, values, allow_pickle=False)
+                if isinstance(values, Stream):
+                    _save_stream(file, values)
+                else:
+                    np.save(file, values, allow_pickle=False)
+        card = msgspec.json.format(msgspec.json.encode(_card(name, contents, aside)))
         with _durable(aside / "dataset.json") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_card(name, contents))) + b"\n")
+            file.write(card + b"\n")
         if folder.exists():
             shutil.rmtree(folder)
         aside.rename(folder)
@@ -99,7 +104,19 @@ def write(folder: Path, name: str, contents: Contents) -> None:
         raise
 
 
-def _arrays(contents: Contents) -> dict[str, Bytes | Labels]:
+def _save_stream(file: BinaryIO, images: Stream) -> None:
+    """What `np.save` would write. Not through a map: a full disk would kill us with a signal."""
+    header: dict[str, Any] = {"descr": "|u1", "fortran_order": False, "shape": images.shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    count = 0
+    for part in images.parts():
+        file.write(np.ascontiguousarray(part, np.uint8).data)
+        count += len(part)
+    if count != images.shape[0]:
+        raise ValueError(f"{count} images came where {images.shape[0]} were counted")
+
+
+def _arrays(contents: Contents) -> dict[str, Bytes | Labels | Stream]:
     return {
         "train_images": contents.train_images,
         "train_labels": contents.train_labels,
@@ -108,32 +125,41 @@ def _arrays(contents: Contents) -> dict[str, Bytes | Labels]:
     }
 
 
-def _card(name: str, contents: Contents) -> Card:
-    mean, std = _moments(contents.train_images)
+def _card(name: str, contents: Contents, folder: Path) -> Card:
+    """The card of `contents`, whose arrays are in `folder`, from where they are read in parts."""
+    stored: dict[str, npt.NDArray[Any]] = {
+        array: np.load(folder / f"{array}.npy", mmap_mode="r", allow_pickle=False)
+        for array in _arrays(contents)
+    }
+    mean, std = contents.mean, contents.std
+    if mean is None or std is None:
+        own_mean, own_std = _moments(stored["train_images"])
+        mean, std = mean or own_mean, std or own_std
     _, channels, height, width = contents.train_images.shape
     card = Card(
         format=FORMAT,
         name=name,
         classes=contents.classes,
         shape=(channels, height, width),
-        train=len(contents.train_images),
+        train=contents.train_images.shape[0],
         test=len(contents.test_images),
-        mean=contents.mean or mean,
-        std=contents.std or std,
+        mean=mean,
+        std=std,
         augmentation=contents.augmentation,
         digest="",
     )
     digest = hashlib.sha256(msgspec.json.encode(card))
-    for values in _arrays(contents).values():
-        digest.update(np.ascontiguousarray(values).data)
+    for values in stored.values():
+        for start in range(0, len(values), PART):
+            digest.update(np.ascontiguousarray(values[start : start + PART]).data)
     return replace(card, digest=digest.hexdigest())
 
 
 def _moments(images: Bytes) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, white is 1. Exact sums: the same everywhere."""
     total = np.zeros((2, images.shape[1]))
-    for start in range(0, len(images), 256):
-        part = images[start : start + 256].astype(np.float64)
+    for start in range(0, len(images), PART):
+        part = images[start : start + PART].astype(np.float64)
         total += part.sum(axis=(0, 2, 3)), np.square(part).sum(axis=(0, 2, 3))
     mean, square = total / (images.size / images.shape[1])
     std = np.sqrt(np.maximum(square - mean**2, 0))

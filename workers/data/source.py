@@ -1,6 +1,6 @@
 """What a dataset's file offers: a source that was found, and the images once they are read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,22 @@ Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Stream:
+    """Images that do not fit into memory: `parts` yields them in order, some at a time.
+
+    `parts` raises BadInput if they changed since they were counted.
+    """
+
+    shape: tuple[int, int, int, int]
+    parts: Callable[[], Iterator[Bytes]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Contents:
-    """A dataset in memory. Images are (count, channels, height, width), labels (count,)."""
+    """A dataset that was read. Images are (count, channels, height, width), labels (count,)."""
 
     classes: tuple[str, ...]
-    train_images: Bytes
+    train_images: Bytes | Stream
     train_labels: Labels
     test_images: Bytes
     test_labels: Labels
@@ -42,23 +53,48 @@ class Source:
     read: Callable[[], Contents]
 
 
-def files_of(config: DataConfig) -> Path:
-    """The folder given as --data-dir, absolute. Raises BadInput if there is none."""
+def files_of(config: DataConfig, *, can_download: bool = False) -> Path:
+    """The folder given as --data-dir, absolute; made if it is to be filled by --download.
+
+    Raises BadInput if there is none.
+    """
+    hint = ", and add --download to get them" if can_download and not config.download else ""
     if config.data_dir is None:
-        raise BadInput([f"--dataset {config.dataset} reads files: say where with --data-dir"])
+        does = "puts files somewhere" if config.download and can_download else "reads files"
+        raise BadInput([f"--dataset {config.dataset} {does}: say where with --data-dir{hint}"])
     path = config.data_dir.expanduser().resolve()
+    if config.download and can_download:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(
+                [f"--data-dir {path} cannot be made ({error.strerror}): give another folder"]
+            ) from error
     if not path.is_dir():
         what = "is not a folder" if path.exists() else "does not exist"
-        raise BadInput([f"--data-dir {path} {what}: give the folder that holds the dataset"])
+        hint = ", or add --download to make and fill it" if hint and not path.exists() else ""
+        raise BadInput([f"--data-dir {path} {what}: give the folder that holds the dataset{hint}"])
     return path
 
 
+def identity_of(root: Path, files: Iterable[str]) -> list[object]:
+    """Where the files are, how long they are and when they changed."""
+    status = ((name, (root / name).stat()) for name in files)
+    return [str(root), *((name, each.st_size, each.st_mtime_ns) for name, each in status)]
+
+
+def not_downloaded(config: DataConfig, why: str) -> list[str]:
+    """The problem, if there is one, of --download with a dataset that cannot be downloaded."""
+    return [f"--download has no meaning here: {why}; leave it out"] if config.download else []
+
+
 def needs_no_files(config: DataConfig) -> None:
-    """Raises BadInput if --data-dir is given: most likely --dataset was forgotten."""
+    """Raises BadInput if --data-dir or --download is given: most likely --dataset was forgotten."""
+    problems = not_downloaded(config, f"--dataset {config.dataset} needs no files")
     if config.data_dir is not None:
-        raise BadInput(
-            [
-                f"--data-dir is given, but --dataset {config.dataset} reads no files: "
-                "add --dataset folder (or cifar10), or leave --data-dir out"
-            ]
+        problems.append(
+            f"--data-dir is given, but --dataset {config.dataset} reads no files: "
+            "add --dataset folder (or cifar10), or leave --data-dir out"
         )
+    if problems:
+        raise BadInput(problems)

@@ -8,13 +8,19 @@ from typing import Annotated, get_args
 import tyro
 
 from workers.methods.backprop import Backprop
+from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
 from workers.methods.gn_dgl import GNDGL
+from workers.methods.infopro import InfoPro
 from workers.methods.method import Method
+from workers.methods.predsim import PredSim
 
 AnyMethod = (
     Annotated[GNDGL, tyro.conf.subcommand("gn-dgl")]
     | Annotated[DGL, tyro.conf.subcommand("dgl")]
+    | Annotated[InfoPro, tyro.conf.subcommand("infopro")]
+    | Annotated[ContSup, tyro.conf.subcommand("contsup")]
+    | Annotated[PredSim, tyro.conf.subcommand("predsim")]
     | Annotated[Backprop, tyro.conf.subcommand("backprop")]
 )
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
+from partition.config import GridConfig
 from partition.wiring import Wiring
+from workers.data.config import DataConfig
 from workers.step import Inbox, Lesson, Step, Vote
 
 
@@ -19,18 +22,22 @@ class Backprop:
         """One module that ends in average pooling and one linear layer."""
         return Wiring(tail="fc", local=False)
 
-    def problems(self) -> Iterator[str]:
+    def settled(self, grid: GridConfig, data: DataConfig) -> Self:
+        """The same: nothing is left open."""
+        return self
+
+    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """None: there is nothing to choose."""
         yield from ()
 
-    def learn(self, module: LocalModule, inbox: Inbox) -> Step[Lesson]:
+    def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """One batch."""
         logits = module.head(module.trunk(inbox.features))
-        return Lesson(losses={"task": cross_entropy(logits, inbox.labels)}, logits=logits)
-        yield  # a step is a generator, also where nothing leaves the module
+        yield from ()  # a step is a generator, also where nothing leaves the module
+        return Lesson(losses={"task": cross_entropy(logits, labels)}, logits=logits)
 
-    def vote(self, module: LocalModule, features: Tensor) -> Step[Vote]:
+    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
         """The same, without a loss."""
-        h = module.trunk(features)
+        h = module.trunk(inbox.features)
+        yield from ()
         return Vote(features=h, logits=module.head(h))
-        yield

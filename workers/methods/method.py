@@ -1,12 +1,14 @@
 """What a learning rule must offer. A method is a frozen dataclass: configuration, help, factory."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, Self
 
 from torch import Tensor
 
 from partition.build import LocalModule
+from partition.config import GridConfig
 from partition.wiring import Wiring
+from workers.data.config import DataConfig
 from workers.step import Inbox, Lesson, Step, Vote
 
 
@@ -17,14 +19,18 @@ class Method(Protocol):
         """What the planner must build and connect."""
         ...
 
-    def problems(self) -> Iterator[str]:
+    def settled(self, grid: GridConfig, data: DataConfig) -> Self:
+        """The same with nothing left open that this grid and dataset decide."""
+        ...
+
+    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """What is wrong with this configuration, if anything."""
         ...
 
-    def learn(self, module: LocalModule, inbox: Inbox) -> Step[Lesson]:
-        """The algorithm for one training batch."""
+    def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
+        """The algorithm for one training batch; `labels` is (batch,)."""
         ...
 
-    def vote(self, module: LocalModule, features: Tensor) -> Step[Vote]:
-        """The same road in an evaluation turn, without a loss."""
+    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
+        """The same road in an evaluation turn, without labels and without a loss."""
         ...

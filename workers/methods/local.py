@@ -1,0 +1,105 @@
+"""What local methods have in common: their auxiliary nets, and how a row's groups look at peers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+from torch import Tensor
+from torch.nn.functional import softmax
+
+from partition.build import LocalModule
+from partition.config import GridConfig
+from partition.wiring import HeadKind, Share, Tail
+from workers.data.config import DataConfig
+from workers.losses import diversity
+from workers.step import Inbox, Step, Vote, exchange
+
+
+@dataclass(frozen=True, kw_only=True)
+class Local:
+    """Every module learns from an auxiliary net of its own."""
+
+    head: HeadKind = "1c2f"
+    """Auxiliary net. 1c2f: so many convolutions, so many fully connected layers;
+    mlp, mlp-sr, cnn: DGL's; layers: copies of layers to come (AugLocal)."""
+    layers: int = 2
+    """Blocks that the net copies, for --head layers."""
+    pyramid: bool = False
+    """Deeper rows copy fewer blocks, down to half of --layers."""
+
+    def settled(self, grid: GridConfig, data: DataConfig) -> Self:
+        """The same: nothing is left open."""
+        return self
+
+    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """What can not be."""
+        if self.head in ("pred", "sim", "predsim"):
+            yield f"--head {self.head} has its own losses: choose the method predsim"
+        if self.pyramid and self.head != "layers":
+            yield "--pyramid shapes the nets of --head layers: add that, or leave --pyramid out"
+
+    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
+        """Trunk and head."""
+        h = module.trunk(inbox.features)
+        yield from ()  # a step is a generator, also where nothing leaves the module
+        return Vote(features=h, logits=module.head(h))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peers(Local):
+    """Local learning in groups: a module may look at what its peers see and say."""
+
+    share: Share = "none"
+    """What a row's modules show each other, without gradient, before their heads.
+    maps: whole maps (the paper); pooled: maps average-pooled to --pool; none."""
+    share_ratio: float = 1.0
+    """Share of each peer's channels that a head reads."""
+    pool: int = 8
+    """Side of the maps that are shared, for --share pooled."""
+    diversity: float = 0.0
+    """Weight of the diversity term, which keeps the groups' wrong answers apart; 0 is off."""
+    temperature: float = 3.0
+    """Softmax temperature of the diversity term."""
+    tail: Tail = "fc"
+    """The end of the trunk. fc: average pooling and one linear layer in every module of the last
+    row; mlp: an MLP instead; aux: an auxiliary net as in every row; head: that, and a read-out head
+    behind it."""
+
+    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """Weights that can not be."""
+        yield from super().problems(grid, data)
+        if self.diversity < 0:
+            yield f"--diversity {self.diversity:g}: a weight of 0 (off) or more"
+        if self.temperature <= 0:
+            yield f"--temperature {self.temperature:g}: must be above 0"
+
+    def look(self, module: LocalModule, h: Tensor) -> Step[Tensor]:
+        """What the head reads: the own features and, if shared, the peers' without gradient."""
+        own = module.pooled(h)
+        others: list[Tensor] = []
+        if self.share != "none":
+            others = yield from exchange("features", module.shown(own))
+        return module.join(own, others)
+
+    def differ(
+        self, module: LocalModule, logits: Tensor | None, labels: Tensor
+    ) -> Step[dict[str, Tensor]]:
+        """The diversity term, by name, if there is one (spec §1.5)."""
+        peers = module.groups - 1
+        if not self.diversity or not peers or logits is None:
+            return {}
+        vote = softmax(logits / self.temperature, dim=1)
+        others = yield from exchange("votes", [vote] * peers)
+        return {"diversity": self.diversity * diversity(vote, others, labels)}
+
+    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
+        """Trunk and head, as in learning."""
+        h = module.trunk(inbox.features)
+        logits = yield from self.answer(module, h)
+        return Vote(features=h, logits=logits)
+
+    def answer(self, module: LocalModule, h: Tensor) -> Step[Tensor | None]:
+        """The class logits that the module votes with, if its head writes any."""
+        if not module.plan.head.votes:
+            return None
+        return module.head((yield from self.look(module, h)))
