@@ -1,7 +1,7 @@
 """A message as bytes: a fixed header, then each tensor on its own cache line.
 
-    | magic | generation | turn | rows | flags | tag | payload |  plan digest  |  tensors …
-      4       4            8      4      4       4     8          28            capacity
+    | magic | generation | turn | step | rows | flags | tag | payload |  plan digest  |  tensors …
+      4       4            8      8      4      4       4     8          20            capacity
 
 The whole frame is one flat uint8 tensor, so a message is one send, and a smaller last batch is
 a shorter one. A receiver always posts the largest frame of its route. Channels-last maps travel
@@ -18,7 +18,7 @@ from comm.errors import WrongMessage
 from comm.message import Flag, Message, check_turn, specs_of
 from comm.route import Route, TensorSpec
 
-HEADER = struct.Struct("<4sIQIIIQ28s")
+HEADER = struct.Struct("<4sIQQIIIQ20s")
 MAGIC = b"loci"
 assert HEADER.size == 64
 
@@ -32,7 +32,7 @@ class Era:
 
     @property
     def mark(self) -> bytes:
-        return bytes.fromhex(self.digest)[:28].ljust(28, b"\0")
+        return bytes.fromhex(self.digest)[:20].ljust(20, b"\0")
 
 
 def allocate(route: Route, *, pinned: bool = False) -> Tensor:
@@ -63,6 +63,7 @@ def pack(frame: Tensor, route: Route, message: Message, era: Era) -> Tensor:
         MAGIC,
         era.generation,
         message.turn,
+        message.step,
         message.rows,
         int(message.flags),
         route.tag,
@@ -77,7 +78,7 @@ def pack(frame: Tensor, route: Route, message: Message, era: Era) -> Tensor:
 
 def unpack(frame: Tensor, route: Route, *, turn: int, era: Era) -> Message:
     """The message in `frame`, as views into it. WrongMessage if it is not the one expected."""
-    magic, generation, got, rows, flags, tag, payload, mark = HEADER.unpack(
+    magic, generation, got, step, rows, flags, tag, payload, mark = HEADER.unpack(
         bytes(frame[: HEADER.size].numpy())
     )
     mine = (MAGIC, era.generation, route.tag, era.mark)
@@ -96,4 +97,5 @@ def unpack(frame: Tensor, route: Route, *, turn: int, era: Era) -> Message:
             f"{route} ({route.name}): {route.source} sent {rows} rows in {payload} bytes, "
             f"which is not what {route.target} was planned for"
         )
-    return Message(turn=got, rows=rows, flags=Flag(flags), tensors=_views(frame, specs, rows))
+    tensors = _views(frame, specs, rows)
+    return Message(turn=got, step=step, rows=rows, flags=Flag(flags), tensors=tensors)

@@ -22,9 +22,14 @@ class Flag(IntFlag):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """The tensors of one turn on one route; (rows, *shape) each, in the order of the route."""
+    """The tensors of one turn on one route; (rows, *shape) each, in the order of the route.
+
+    `turn` counts the sender's messages; `step` names the batch they are of. A STOP says in `step`
+    before which turn of row 0 the run ends.
+    """
 
     turn: int
+    step: int = 0
     rows: int = 0
     flags: Flag = Flag.NONE
     tensors: Sequence["Tensor"] = field(default=())

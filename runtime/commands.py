@@ -17,6 +17,7 @@ from runtime.opening import recorded, settled
 from runtime.ready import make_ready
 from runtime.recipes import RECIPES, expanded
 from runtime.refusal import refuse
+from runtime.replay import replay
 from runtime.table import plan_table
 from runtime.torchrun import train_under_torchrun, under_torchrun
 from runtime.train import train_here
@@ -50,6 +51,17 @@ class Evaluate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Make a finished run with --replay again from its log, and compare the weights."""
+
+    run_dir: tyro.conf.Positional[Path]
+    """Directory of the run."""
+
+    data_dir: Path | None = None
+    """Where its images are now, if they were moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipes:
     """List the recipes: command lines with a name."""
 
@@ -58,6 +70,7 @@ Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
 )
 
@@ -85,7 +98,7 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
-def _do(command: Train | ShowPlan | Evaluate | Recipes, console: Console) -> int:
+def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Console) -> int:
     match command:
         case Train():
             config = _config(command)
@@ -106,6 +119,8 @@ def _do(command: Train | ShowPlan | Evaluate | Recipes, console: Console) -> int
             return 0
         case Evaluate():
             return evaluate(command.run_dir, command.data_dir, console)
+        case Replay():
+            return replay(command.run_dir, command.data_dir, console)
         case Recipes():
             for name, line in RECIPES.items():
                 console.print(f"{name}\n    {line}", highlight=False)

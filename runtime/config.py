@@ -38,6 +38,9 @@ class RunConfig:
     """Evaluate after every so many epochs, and after the last; 0: never."""
     save_every: int = 0
     """Write a checkpoint after every so many epochs; there is always one at the end."""
+    sleep: tuple[float, ...] = ()
+    """Seconds that each row sleeps in every step, to make a row slow on purpose; the last number
+    stands for all rows behind."""
     stall: float = 30.0
     """Seconds without progress or sign of life after which the run is ended, with the cause."""
 
@@ -98,6 +101,10 @@ def problems(config: Config) -> list[str]:
         found.append(f"--eval-every {run.eval_every}: 0 (never) or more")
     if run.save_every < 0:
         found.append(f"--save-every {run.save_every}: 0 (only at the end) or more")
+    if run.sleep and min(run.sleep) < 0:
+        found.append(f"--sleep {' '.join(f'{s:g}' for s in run.sleep)}: 0 or more seconds")
+    if run.resume is not None and config.grid.replay:
+        found.append("a run with --replay can not go on: its stored batches are gone; train anew")
     if run.stall <= 0:
         found.append(f"--stall {run.stall:g}: must be above 0")
     if run.threads is not None and run.threads < 1:

@@ -10,27 +10,13 @@ from runtime.devices import device_name, portion_of, settle
 from runtime.job import job_of
 from runtime.opening import recorded
 from runtime.run_dir import RunDir
+from runtime.silence import Silence
 from runtime.summary import results_table
 from workers import checkpoint, schedule
-from workers.ballot import Result
 from workers.data.prepare import prepare
 from workers.data.prepared import Prepared
 from workers.drive import drive
 from workers.grid import hire
-
-
-class _Listening:
-    """Keeps the results of an evaluation; there are no lessons."""
-
-    def __init__(self) -> None:
-        self.results: list[Result] = []
-
-    def lesson(self, **_: object) -> None:
-        """Never called: nothing is learnt."""
-
-    def result(self, turn: int, result: Result) -> None:
-        """One evaluation."""
-        self.results.append(result)
 
 
 def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
@@ -60,9 +46,9 @@ def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
         split="test",
         turns=job.feed.eval_steps("test"),
     )
-    listening = _Listening()
-    workers = hire(job, dict.fromkeys(plan.grid, listening))
-    drive([worker.evaluating(turns) for worker in workers])
+    job = dataclasses.replace(job, schedule=turns, start=0, save_every=None)
+    listening = Silence()
+    drive(hire(job, dict.fromkeys(plan.grid, listening)))
     results = [dataclasses.asdict(result) for result in listening.results]
     console.print(results_table(results))
     console.print(f"{listening.results[0].images} test images, after step {last.step}")

@@ -61,4 +61,6 @@ def job_of(config: Config, plan: Plan, data: Path, device: torch.device, start: 
         checkpoints=None if config.run.run_dir is None else RunDir(config.run.run_dir).checkpoints,
         save_every=config.run.save_every,
         start=start,
+        restore=start,
+        sleep=config.run.sleep,
     )

@@ -87,6 +87,7 @@ def planned(
     widths: tuple[int, ...] | None = None,
     dropout: float = 0.0,
     slope: float = 0.0,
+    replay: int = 0,
 ) -> Plan:
     """A plan for 16x16 images of five classes."""
     return plan(
@@ -98,6 +99,7 @@ def planned(
                 widths=widths,
                 dropout=dropout,
                 slope=slope,
+                replay=replay,
                 depth=depth,
                 groups=(groups,) if isinstance(groups, int) else groups,
                 cuts=cuts,

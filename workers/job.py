@@ -1,10 +1,12 @@
 """What all modules of a run are told."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from comm.address import Address
 from partition.plan import Plan
 from workers.data.feed import Feed
 from workers.methods.method import Method
@@ -14,7 +16,12 @@ from workers.schedule import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What all modules of a run share. `save_every` counts epochs (0: only at the end)."""
+    """What all modules of a run share.
+
+    `start` is the first turn to take, `restore` the turn whose checkpoint to begin from.
+    `save_every` counts epochs (0: only at the end; None: never). `sleep` has the seconds that each
+    row sleeps in a step. `reads` are the logs of a run with replay that is to be made again.
+    """
 
     plan: Plan
     method: Method
@@ -24,5 +31,8 @@ class Job:
     feed: Feed
     device: torch.device
     checkpoints: Path | None = None
-    save_every: int = 0
+    save_every: int | None = 0
     start: int = 0
+    restore: int = 0
+    sleep: tuple[float, ...] = ()
+    reads: Mapping[Address, Sequence[int]] | None = None

@@ -14,6 +14,7 @@ What gloo leaves to its caller, and how it is met here:
 """
 
 from collections import deque
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -126,12 +127,7 @@ class GlooReceiver:
         _wait(work, self.route, self.route.source, turn)
         self._current = arrived
         message = frame.unpack(arrived, self.route, turn=turn, era=self._era)
-        return Message(
-            turn=message.turn,
-            rows=message.rows,
-            flags=message.flags,
-            tensors=self._landing.land(message.tensors),
-        )
+        return replace(message, tensors=self._landing.land(message.tensors))
 
     def close(self) -> None:
         """Take nothing more; frames posted ahead stay alive until the group is destroyed."""

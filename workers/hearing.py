@@ -1,0 +1,130 @@
+"""What a turn begins with: the module's input, and where it comes from.
+
+    row 0       leave to begin, and the images
+    later rows  the features of the row before; the inputs of earlier rows, where they are contexts
+
+Images and labels are computed where they are needed, never sent.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from comm.channel import Receiver, Wait, receive, send
+from comm.errors import WrongMessage
+from comm.message import Flag, Message
+from comm.ports import Ports
+from partition.plan import ModulePlan
+from workers.job import Job
+from workers.schedule import Turn
+from workers.step import Inbox
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The module's input of one turn, of the batch of `step`; when voting, the ballots before it.
+
+    `read` is the turn in which the row before sent it, where that is the reader's choice (replay).
+    """
+
+    inbox: Inbox
+    step: int
+    ballots: list[Tensor] = field(default_factory=list[Tensor])
+    read: int | None = None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """The run ends before `turn`, counted in row 0."""
+
+    turn: int
+
+
+def joined(messages: Sequence[Message]) -> Tensor:
+    """The features of a row's groups, in group order."""
+    parts = [message.tensors[0] for message in messages]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+class Hearing:
+    """One module's ears. `asked_to_stop` is consulted by k0g0 alone."""
+
+    def __init__(
+        self, job: Job, plan: ModulePlan, ports: Ports, asked_to_stop: Callable[[], bool]
+    ) -> None:
+        self.job, self.plan, self.ports = job, plan, ports
+        self._asked_to_stop = asked_to_stop
+
+    def hear(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:
+        """The input of this turn, or where the run ends."""
+        if self.plan.address.k == 0:
+            return (yield from self._begin(turn))
+        messages: list[Message] = []
+        for end in self.ports.heard:
+            messages.append((yield from receive(end, turn.index)))
+        for message in messages:
+            if message.stop:
+                return Stop(message.step)
+        self.check(turn, messages, self.ports.heard)
+        inputs = self.images(turn, turn.step)
+        for k, ends in self.ports.contexts.items():
+            heard: list[Message] = []
+            for end in ends:  # who stops says so ahead, and that was heard before
+                heard.append((yield from receive(end, turn.index)))
+            self.check(turn, heard, ends)
+            inputs[k] = joined(heard)
+        ballots = [] if turn.learns else [message.tensors[1] for message in messages]
+        return Heard(self.inbox(joined(messages), inputs), turn.step, ballots)
+
+    def done(self) -> Generator[Wait, None, None]:
+        """After the last turn: nothing is left to hear."""
+        yield from ()
+
+    def _begin(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:
+        """Row 0: leave to begin, and the images."""
+        if self.ports.permit is not None:
+            permit = yield from receive(self.ports.permit, turn.index)
+            if permit.stop:
+                return Stop(permit.step)
+        elif (turn.learns or turn.first) and self._asked_to_stop():
+            return Stop(turn.index)
+        for end in self.ports.permits:
+            yield from send(end, Message(turn=turn.index))
+        inputs = self.images(turn, turn.step)
+        return Heard(self.inbox(inputs[0], inputs), turn.step)
+
+    def check(self, turn: Turn, messages: Sequence[Message], ends: Sequence[Receiver]) -> None:
+        """Every message is of this turn's batch. Raises WrongMessage."""
+        feed = self.job.feed
+        for message, end in zip(messages, ends, strict=True):
+            if turn.split is None:
+                rows = feed.rows(message.step)
+            else:
+                rows = len(feed.eval_labels(turn.split, turn.batch))
+            if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
+                raise WrongMessage(
+                    f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
+                    f"expected {rows}"
+                )
+
+    def images(self, turn: Turn, step: int) -> dict[int, Tensor]:
+        """The images, as the input of row 0, if this module needs them: normalised."""
+        if not self.plan.needs_image:
+            return {}
+        feed = self.job.feed
+        if turn.split is None:
+            images = feed.images(step)
+        else:
+            images = feed.eval_images(turn.split, turn.batch)
+        layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
+        return {0: images.to(self.job.device, memory_format=layout)}
+
+    def inbox(self, features: Tensor, inputs: Mapping[int, Tensor]) -> Inbox:
+        """What the method finds; `inputs` has what earlier rows read, row 0 the images."""
+        return Inbox(
+            features=features,
+            contexts=tuple(inputs[context.source] for context in self.plan.contexts),
+            pixels=self.job.feed.denormalised(inputs[0]) if self.plan.decodes else None,
+        )
