@@ -66,6 +66,8 @@ class Recipes:
     """List the recipes: command lines with a name."""
 
 
+PIPED = 240  # columns of a table that no terminal bounds
+
 Command = (
     Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[ShowPlan, tyro.conf.subcommand("plan")]
@@ -115,7 +117,8 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
             if command.json:
                 print(json.dumps(json.loads(plan.to_json()), indent=2))
             else:
-                console.print(plan_table(plan))
+                wide = console if console.is_terminal else Console(soft_wrap=True, width=PIPED)
+                wide.print(plan_table(plan))
             return 0
         case Evaluate():
             return evaluate(command.run_dir, command.data_dir, console)

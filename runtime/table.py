@@ -33,12 +33,24 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _hears(plan: Plan, module: ModulePlan) -> str:
     """Whose tensors arrive in a training step."""
     heard = [r for r in plan.routes if r.target == module.address and r.learning]
-    parts: list[str] = [] if module.address.k else ["images"]
+    parts: list[str] = ["images"] if module.needs_image else []
     for k in sorted({route.source.k for route in heard}):
         groups = sorted({route.source.g for route in heard if route.source.k == k})
+        if k == module.address.k and len(groups) > 1:
+            parts.append("peers")
+            continue
         names = "*" if len(groups) == len(plan.grid.rows[k]) > 1 else ",".join(map(str, groups))
         parts.append(f"k{k}g{names}")
     return " ".join(parts)
+
+
+def _context_share(plan: Plan) -> str:
+    """What the contexts cost, which inference pays too."""
+    total = sum(module.context_macs for module in plan.modules)
+    if not total:
+        return ""
+    share = total / plan.whole_macs
+    return f"; contexts {total / 1e3:,.1f} kMACs, {share:.1%} of the network, inference included"
 
 
 def frame_bytes(plan: Plan, rank: int) -> int:
@@ -53,13 +65,20 @@ def frame_bytes(plan: Plan, rank: int) -> int:
 
 def plan_table(plan: Plan) -> RenderableType:
     """The grid: blocks, shapes, routes, bytes per step, parameters, MACs, and what they promise."""
+    contexts = any(module.contexts for module in plan.modules)
+    decoders = any(module.decodes for module in plan.modules)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("module", "rank", "blocks", "reads", "writes", "head", "hears"):
         table.add_column(name, overflow="fold")
-    for name in ("ahead/step", "peers/step", "parameters", "kMACs", "of which head"):
+    context = ("context/step",) if contexts else ()
+    for name in ("ahead/step", *context, "peers/step", "parameters", "kMACs", "of which head"):
+        table.add_column(name, justify="right")
+    for name in ("contexts",) * contexts + ("decoder",) * decoders:
         table.add_column(name, justify="right")
     for module in plan.modules:
         sent = plan.sent_bytes(module.address)
+        more = [module.context_macs] * contexts + [module.decoder_macs] * decoders
+        kinds = (Kind.AHEAD, Kind.CONTEXT, Kind.PEER) if contexts else (Kind.AHEAD, Kind.PEER)
         table.add_row(
             str(module.address),
             str(plan.grid.rank(module.address)),
@@ -68,11 +87,9 @@ def plan_table(plan: Plan) -> RenderableType:
             _shape(module.writes),
             f"{module.head.kind} on {_shape(module.head.shape)}",
             _hears(plan, module),
-            size(sent[Kind.AHEAD]) if Kind.AHEAD in sent else "–",
-            size(sent[Kind.PEER]) if Kind.PEER in sent else "–",
+            *(size(sent[kind]) if kind in sent else "–" for kind in kinds),
             f"{module.parameters:,}",
-            f"{module.macs / 1e3:,.1f}",
-            f"{module.head_macs / 1e3:,.1f}",
+            *(f"{macs / 1e3:,.1f}" for macs in (module.macs, module.head_macs, *more)),
         )
     slowest, ranks = plan.slowest_rank, range(plan.grid.processes)
     hosted = " ".join(map(str, plan.grid.hosted(slowest)))
@@ -80,12 +97,13 @@ def plan_table(plan: Plan) -> RenderableType:
     lines = (
         f"{plan.method}: {plan.network}{widths} on {plan.data.name} ({_shape(plan.data.shape)}, "
         f"{plan.data.classes} classes), grid {plan.grid}, {plan.grid.processes} processes, "
-        f"batch {plan.batch}, window {plan.window}",
+        f"batch {plan.batch}, window {plan.window}"
+        + (f", replay of {plan.replay} batches (not exact)" if plan.replay else ""),
         f"whole network {plan.whole_macs / 1e3:,.1f} kMACs, {plan.whole_parameters:,} parameters; "
         f"slowest process rank {slowest} ({hosted}) "
         f"{plan.rank_macs(slowest) / 1e3:,.1f} kMACs",
         f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
-        f"inference {plan.inference_speedup:.3f}×",
+        f"inference {plan.inference_speedup:.3f}×" + _context_share(plan),
         f"windows hold at most {size(max(map(partial(frame_bytes, plan), ranks)))} per process",
         "(MACs are of the forward pass, one sample, by the papers' convention; hears: * is all "
         "groups of a row)",
