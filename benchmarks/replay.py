@@ -15,15 +15,13 @@ import tempfile
 from pathlib import Path
 
 LAUNCH = [sys.executable, str(Path(__file__).resolve().parent.parent / "launch.py")]
-WORDS = (
-    "dgl --network resnet20 --depth 2 --cuts s1b0 --dataset synthetic --batch 64 --threads 1 "
-    "--eval-every 0"
-).split()
+WORDS = "dgl --network resnet20 --depth 2 --cuts s1b0 --dataset synthetic --batch 64 --threads 1"
 
 
 def updates_per_second(run_dir: Path, steps: int, *more: str) -> float:
     """Train; row 1's updates per second."""
-    command = [*LAUNCH, "train", *WORDS, "--epochs", str(steps), "--max-steps", str(steps)]
+    command = [*LAUNCH, "train", *WORDS.split(), "--eval-every", "0"]
+    command += ["--epochs", str(steps), "--max-steps", str(steps)]
     subprocess.run([*command, *more, "--run-dir", str(run_dir)], check=True, stdout=sys.stderr)
     modules = json.loads((run_dir / "summary.json").read_bytes())["modules"]
     return steps / modules["k1g0"]["learning"]

@@ -50,8 +50,9 @@ class LocalModule(nn.Module):
             return features
         own = self.plan.reads_own
         supplemented = features[:, own.slice] + self.contexts(*contexts)
-        parts = [features[:, : own.start], supplemented, features[:, own.stop :]]
-        return torch.cat([part for part in parts if part.shape[1]], dim=1)
+        if own.size == own.total:
+            return supplemented
+        return torch.cat([features[:, : own.start], supplemented, features[:, own.stop :]], dim=1)
 
     def owned(self, supplemented: Tensor) -> Tensor:
         """The own channels of what the trunk reads: the part that later rows hear from here."""

@@ -23,8 +23,8 @@ class GridConfig:
     groups: tuple[int, ...] = (1,)
     """Neuron groups in width: one number, or one per row (a ragged grid)."""
     cuts: tuple[str, ...] = ("macs",)
-    """macs (the slowest process has the fewest), even, single (one block per module, the last has
-    the rest), paper or balanced (published tables: by layers, by memory).
+    """macs (the slowest process has the fewest), even, or single (the last module has the rest);
+    paper or balanced (the published tables, by layers and by memory).
     Or a list: the last block of every module but the last one, for example s1b4 s2b4."""
     window: int = 4
     """Batches that a row may run ahead of the next one. Any window gives the same numbers."""

@@ -68,6 +68,7 @@ class Heads:
             own=own,
             pool=pool,
             ratio=wiring.ratio if gathers else 1.0,
+            room=wiring.room,
             keeps=self._keeps(shape),
             zero=wiring.zero,
             copies=self._copies(k, stop, channels, alone=groups if not gathers else 1)

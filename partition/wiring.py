@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-HeadKind = Literal[
-    "0c1f", "0c2f", "1c1f", "1c2f", "1c3f", "2c2f",
-    "mlp", "mlp-sr", "cnn", "mlp2", "layers", "pred", "sim", "predsim",
+AuxiliaryKind = Literal[
+    "0c1f", "0c2f", "1c1f", "1c2f", "1c3f", "2c2f", "mlp", "mlp-sr", "cnn", "layers",
 ]  # fmt: skip
+PredSimKind = Literal["predsim", "pred", "sim"]
+HeadKind = AuxiliaryKind | PredSimKind | Literal["mlp2"]
 Share = Literal["pooled", "maps", "none"]
 Tail = Literal["head", "aux", "fc", "mlp"]
 TAILS: dict[Tail, HeadKind] = {"fc": "0c1f", "mlp": "mlp2"}
@@ -18,7 +19,8 @@ class Wiring:
 
     - `head`: the auxiliary net of every module (spec §1.3), with `layers` blocks if it copies
       layers, fewer in deeper rows if `pyramid`. `keeps`: in the last stage its convolutions keep
-      the map as it is (InfoPro). `zero`: what writes its logits starts at zero.
+      the map as it is (InfoPro). `zero`: what writes its logits starts at zero. `room`: a `pred`
+      head pools larger maps.
     - `embeds`: the heads write embeddings of so many numbers instead of class logits.
     - `tail`: how the last row ends. `head`: like every other row, plus a read-out head of its own
       behind it, of the kind `readout`. `aux`: like every other row. `fc`: in global average pooling
@@ -36,6 +38,7 @@ class Wiring:
     pyramid: bool = False
     keeps: bool = False
     zero: bool = False
+    room: int = 4096
     embeds: int = 0
     tail: Tail = "head"
     readout: HeadKind = "1c2f"

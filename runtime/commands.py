@@ -15,7 +15,7 @@ from runtime.evaluate import evaluate
 from runtime.lockstep import train_in_lockstep
 from runtime.opening import recorded, settled
 from runtime.ready import make_ready
-from runtime.recipes import RECIPES, expanded
+from runtime.recipes import expanded, listing
 from runtime.refusal import refuse
 from runtime.replay import replay
 from runtime.table import plan_table
@@ -64,6 +64,9 @@ class Replay:
 @dataclass(frozen=True, kw_only=True)
 class Recipes:
     """List the recipes: command lines with a name."""
+
+    words: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Show only those with all of these in their names, and their command lines."""
 
 
 PIPED = 240  # columns of a table that no terminal bounds
@@ -125,8 +128,7 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
         case Replay():
             return replay(command.run_dir, command.data_dir, console)
         case Recipes():
-            for name, line in RECIPES.items():
-                console.print(f"{name}\n    {line}", highlight=False)
+            console.print(listing(command.words), highlight=False)
             return 0
 
 

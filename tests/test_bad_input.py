@@ -202,10 +202,10 @@ def test_several_problems_come_in_one_go_and_nothing_was_started(tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [
-        ("train gndgl", ("gn-dgl, dgl, backprop",)),
+        ("train gndgl", ("gn-dgl, dgl, infopro, contsup, predsim, backprop",)),
         ("train dgl --share maps", ("--share", "launch.py train gn-dgl --help")),
         ("train --dept 2", ("--depth INT",)),
-        ("tran", ("train, plan, evaluate, recipes",)),
+        ("tran", ("train, plan, evaluate, replay, recipes",)),
     ],
     ids=["method", "another method's option", "option", "command"],
 )

@@ -332,6 +332,8 @@ def test_the_listing_shows_every_name_once_and_searches_them() -> None:
     found = listing(("contsup", "k16", "r1e-softmax"))
     names = [line.strip() for line in found.splitlines() if line.strip() in RECIPES]
     assert names == [n for n in RECIPES if "contsup" in n and "k16" in n and "r1e-softmax" in n]
+    assert "-k16-" not in listing(("k1",)) and "-x2-" not in listing(("vgg6a-cifar10", "g6"))
+    assert listing(("vgg",)).count("vgg6a-cifar10-g6\n") == 1
     assert all(RECIPES[name] in found for name in names)
     assert not any(heading in found for heading in FAMILIES if not heading.startswith("ContSup"))
     with pytest.raises(BadInput, match="no recipe's name has k5 in it"):

@@ -16,10 +16,14 @@ def pooling(shape: tuple[int, ...], room: int) -> tuple[int, int]:
     channels, height, width = shape
     rows = columns = 1
     while channels * (height // rows) * (width // columns) > room:
-        if rows <= columns:
+        if rows <= columns and 2 * rows <= height:
             rows *= 2
-        else:
+        elif 2 * columns <= width:
             columns *= 2
+        elif 2 * rows <= height:
+            rows *= 2
+        else:  # one pixel is left
+            break
     return rows, columns
 
 

@@ -45,13 +45,15 @@ RECIPES: dict[str, str] = {name: line for make in FAMILIES.values() for name, li
 def listing(words: tuple[str, ...] = ()) -> str:
     """All names below their headings; or, with their command lines, those that have all `words`.
 
+    A word is between dashes, k1 not k16; if no name has it so, it is where one begins, as vgg.
     Raises BadInput if there are none.
     """
     lines: list[str] = []
+    parts = [_part(word) for word in words]
     for heading, make in FAMILIES.items():
-        found = [recipe for recipe in make() if all(word in recipe[0] for word in words)]
+        found = [recipe for recipe in make() if all(p in f"-{recipe[0]}-" for p in parts)]
         if found:
-            lines += [*[""][: len(lines)], f"{heading} ({len(found)})"]
+            lines += ["", f"{heading} ({len(found)})"]
         for name, line in found:
             lines.append(f"  {name}")
             lines += [f"      {line}"] * bool(words)
@@ -61,7 +63,12 @@ def listing(words: tuple[str, ...] = ()) -> str:
         )
     if not words:
         lines += ["", "With their command lines: launch.py recipes WORD … (all in the name)"]
-    return "\n".join(lines)
+    return "\n".join(lines).strip()
+
+
+def _part(word: str) -> str:
+    whole = f"-{word}-"
+    return whole if any(whole in f"-{name}-" for name in RECIPES) else f"-{word}"
 
 
 def expanded(arguments: list[str]) -> list[str]:

@@ -1,34 +1,23 @@
 """Plain end-to-end training: the baseline everything is compared with."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
-from partition.config import GridConfig
 from partition.wiring import Wiring
-from workers.data.config import DataConfig
+from workers.methods.local import Local
 from workers.step import Inbox, Lesson, Step, Vote
 
 
 @dataclass(frozen=True, kw_only=True)
-class Backprop:
+class Backprop(Local):
     """Backprop: the whole network as one module in one process."""
 
     def wiring(self) -> Wiring:
         """One module that ends in average pooling and one linear layer."""
         return Wiring(tail="fc", local=False)
-
-    def settled(self, grid: GridConfig, data: DataConfig) -> Self:
-        """The same: nothing is left open."""
-        return self
-
-    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
-        """None: there is nothing to choose."""
-        yield from ()
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """One batch."""

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from partition.build import LocalModule
 from partition.config import GridConfig
+from partition.nearest import nearest
 from partition.wiring import Wiring
 from workers.data.config import DataConfig
 from workers.methods.infopro import InfoPro
 from workers.step import Inbox, Lesson, Step, Vote, send_ahead, send_context
+
+MODES = ("R0", "R1", "R2", "R4", "R8", "R16", "E", "R1E")  # those of the paper
 
 
 class Mode(NamedTuple):
@@ -27,8 +30,8 @@ class ContSup(InfoPro):
     """ContSup: what a module reads is supplemented by what rows before it read."""
 
     mode: str = "R1E"
-    """Contexts of a module. Rn: the inputs of the last n rows; E: the image, encoded; RnE: both;
-    R0: none (greedy learning)."""
+    """Contexts of a module. Rn: the inputs of the last n rows. E: the image, encoded.
+    RnE: both. R0: none (greedy learning)."""
     reconstruct: bool = False
     """Learn to reconstruct the image too, as InfoPro does."""
 
@@ -53,10 +56,7 @@ class ContSup(InfoPro):
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """A mode that is none."""
         if self.contexts is None:
-            yield (
-                f"unknown --mode {self.mode!r}: R and a number, E, or both, for example R0, R1, E, "
-                "R1E, R4"
-            )
+            yield f"unknown --mode {self.mode!r}{nearest(self.mode, MODES)} (any Rn, E or RnE)"
         yield from super().problems(grid, data)
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:

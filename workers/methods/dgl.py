@@ -7,18 +7,18 @@ from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
 from partition.wiring import Tail, Wiring
-from workers.methods.local import Local
-from workers.step import Inbox, Lesson, Step, send_ahead
+from workers.methods.local import Auxiliary
+from workers.step import Inbox, Lesson, Step, Vote, send_ahead
 
 
 @dataclass(frozen=True, kw_only=True)
-class DGL(Local):
+class DGL(Auxiliary):
     """DGL: every row learns from its own auxiliary net; nothing travels but features, forward."""
 
     tail: Tail = "fc"
-    """The end of the trunk. fc: average pooling and one linear layer, as in the papers' tables;
-    mlp: pooling and an MLP, as in DGL's own study; aux: an auxiliary net as in every row;
-    head: that, and a read-out head behind it, as in GN-DGL's released code."""
+    """The end of the trunk. fc: pooling and a linear layer, as in the papers' tables.
+    mlp: pooling and an MLP, as in DGL's own study. aux: an auxiliary net as in every row.
+    head: an auxiliary net, and a read-out head behind it, as in GN-DGL's released code."""
 
     def wiring(self) -> Wiring:
         """The forward route, nothing else."""
@@ -26,7 +26,7 @@ class DGL(Local):
             head=self.head,
             layers=self.layers,
             pyramid=self.pyramid,
-            readout=self.head if self.head != "layers" else "1c2f",
+            readout=self.readout,
             tail=self.tail,
         )
 
@@ -36,3 +36,9 @@ class DGL(Local):
         yield from send_ahead(h)
         logits = module.head(h)
         return Lesson(losses={"task": cross_entropy(logits, labels)}, logits=logits)
+
+    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
+        """Trunk and head."""
+        h = module.trunk(inbox.features)
+        yield from ()  # a step is a generator, also where nothing leaves the module
+        return Vote(features=h, logits=module.head(h))

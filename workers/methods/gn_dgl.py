@@ -7,12 +7,12 @@ from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
 from partition.wiring import Share, Tail, Wiring
-from workers.methods.local import Peers
+from workers.methods.local import Auxiliary, Peers
 from workers.step import Inbox, Lesson, Step, send_ahead
 
 
 @dataclass(frozen=True, kw_only=True)
-class GNDGL(Peers):
+class GNDGL(Auxiliary, Peers):
     """GN-DGL: every neuron group of every row learns alone, and looks at its peers."""
 
     share: Share = "pooled"
@@ -25,7 +25,7 @@ class GNDGL(Peers):
             head=self.head,
             layers=self.layers,
             pyramid=self.pyramid,
-            readout=self.head if self.head != "layers" else "1c2f",
+            readout=self.readout,
             tail=self.tail,
             share=self.share,
             ratio=self.share_ratio,

@@ -13,14 +13,14 @@ from partition.papers import Lambdas, published_lambdas
 from partition.wiring import Wiring
 from workers.data.config import DataConfig
 from workers.losses import contrast
-from workers.methods.local import Peers
+from workers.methods.local import Auxiliary, Peers
 from workers.step import Inbox, Lesson, Step, send_ahead
 
 EMBEDDING = 128
 
 
 @dataclass(frozen=True, kw_only=True)
-class InfoPro(Peers):
+class InfoPro(Auxiliary, Peers):
     """InfoPro: every module learns its task and to tell what the image was."""
 
     loss: Literal["contrast", "softmax"] = "contrast"
@@ -40,6 +40,7 @@ class InfoPro(Peers):
             head=self.head,
             layers=self.layers,
             pyramid=self.pyramid,
+            readout=self.readout,
             keeps=True,
             embeds=EMBEDDING if self.loss == "contrast" else 0,
             tail=self.tail,

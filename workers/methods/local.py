@@ -9,40 +9,46 @@ from torch.nn.functional import softmax
 
 from partition.build import LocalModule
 from partition.config import GridConfig
-from partition.wiring import HeadKind, Share, Tail
+from partition.wiring import AuxiliaryKind, Share, Tail
 from workers.data.config import DataConfig
 from workers.losses import diversity
 from workers.step import Inbox, Step, Vote, exchange
 
 
-@dataclass(frozen=True, kw_only=True)
 class Local:
-    """Every module learns from an auxiliary net of its own."""
-
-    head: HeadKind = "1c2f"
-    """Auxiliary net. 1c2f: so many convolutions, so many fully connected layers;
-    mlp, mlp-sr, cnn: DGL's; layers: copies of layers to come (AugLocal)."""
-    layers: int = 2
-    """Blocks that the net copies, for --head layers."""
-    pyramid: bool = False
-    """Deeper rows copy fewer blocks, down to half of --layers."""
+    """A method that grid and dataset leave as it is, and that has nothing wrong by itself."""
 
     def settled(self, grid: GridConfig, data: DataConfig) -> Self:
         """The same: nothing is left open."""
         return self
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """None."""
+        yield from ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Auxiliary(Local):
+    """Which auxiliary net every module learns from."""
+
+    head: AuxiliaryKind = "1c2f"
+    """Auxiliary net. 1c2f: so many convolutions, so many fully connected layers.
+    mlp, mlp-sr, cnn: DGL's. layers: copies of layers to come (AugLocal)."""
+    layers: int = 2
+    """Blocks that the net copies, for --head layers."""
+    pyramid: bool = False
+    """Deeper rows copy fewer blocks, down to half of --layers."""
+
+    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """What can not be."""
-        if self.head in ("pred", "sim", "predsim"):
-            yield f"--head {self.head} has its own losses: choose the method predsim"
+        yield from super().problems(grid, data)
         if self.pyramid and self.head != "layers":
             yield "--pyramid shapes the nets of --head layers: add that, or leave --pyramid out"
 
-    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
-        """Trunk and head."""
-        h = module.trunk(inbox.features)
-        yield from ()  # a step is a generator, also where nothing leaves the module
-        return Vote(features=h, logits=module.head(h))
+    @property
+    def readout(self) -> AuxiliaryKind:
+        """The head behind everything: like the others, if there is anything behind to copy."""
+        return "1c2f" if self.head == "layers" else self.head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +67,9 @@ class Peers(Local):
     temperature: float = 3.0
     """Softmax temperature of the diversity term."""
     tail: Tail = "fc"
-    """The end of the trunk. fc: average pooling and one linear layer in every module of the last
-    row; mlp: an MLP instead; aux: an auxiliary net as in every row; head: that, and a read-out head
-    behind it."""
+    """The end of the trunk. fc: pooling and a linear layer in every module of the last row.
+    mlp: pooling and an MLP. aux: an auxiliary net as in every row.
+    head: an auxiliary net, and a read-out head behind it."""
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """Weights that can not be."""

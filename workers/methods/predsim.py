@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
 from partition.config import GridConfig
-from partition.wiring import HeadKind, Tail, Wiring
+from partition.wiring import PredSimKind, Tail, Wiring
 from workers.data.config import DataConfig
 from workers.losses import similarity
 from workers.methods.local import Peers
@@ -23,11 +23,13 @@ from workers.step import Inbox, Lesson, Step, send_ahead
 class PredSim(Peers):
     """Predsim: layer-wise learning from a prediction and a similarity loss, in groups or not."""
 
-    head: HeadKind = "predsim"
-    """pred: a linear layer on pooled maps; sim: a convolution whose maps are compared between the
-    samples of a batch; predsim: both."""
+    head: PredSimKind = "predsim"
+    """pred: a linear layer on pooled maps.
+    sim: a convolution whose maps are compared between the samples of a batch. predsim: both."""
     beta: float = 0.99
     """Weight of the similarity loss; the prediction has the rest. For --head predsim."""
+    dim_in_decoder: int = 4096
+    """Features that the prediction reads at most; larger maps are average-pooled."""
     tail: Tail = "head"
 
     def wiring(self) -> Wiring:
@@ -36,6 +38,7 @@ class PredSim(Peers):
             head=self.head,
             readout="0c1f",
             zero=True,
+            room=self.dim_in_decoder,
             tail=self.tail,
             share=self.share,
             ratio=self.share_ratio,
@@ -44,15 +47,12 @@ class PredSim(Peers):
         )
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
-        """Heads and weights that can not be."""
-        if self.head not in ("pred", "sim", "predsim"):
-            yield f"--head {self.head}: predsim has pred, sim and predsim"
+        """Weights that can not be, and a head that tells no classes where classes are needed."""
+        yield from super().problems(grid, data)
+        if self.dim_in_decoder < 1:
+            yield f"--dim-in-decoder {self.dim_in_decoder}: at least 1"
         if not 0 <= self.beta <= 1:
             yield f"--beta {self.beta:g}: from 0 to 1"
-        if self.diversity < 0:
-            yield f"--diversity {self.diversity:g}: a weight of 0 (off) or more"
-        if self.temperature <= 0:
-            yield f"--temperature {self.temperature:g}: must be above 0"
         if self.head == "sim" and self.diversity > 0:
             yield (
                 "--diversity compares class probabilities, and --head sim has none: use --head "
