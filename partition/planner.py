@@ -17,7 +17,7 @@ from partition.networks import network
 from partition.networks.block import Network, Piece
 from partition.papers import published_cuts
 from partition.plan import ModulePlan, Plan
-from partition.problems import cut_problems, grid_problems, module_problems
+from partition.problems import cut_problems, grid_problems, map_problems, share_problems
 from partition.request import Request
 from partition.routes import draw_routes
 from partition.spans import Span
@@ -36,14 +36,11 @@ def plan(request: Request) -> Plan:
         raise BadInput(problems)
     grid = Grid(groups=config.groups_per_row, readout=request.wiring.tail == "head")
     draft = _Draft(request, net, grid)
-    problems = module_problems(
-        request.wiring,
-        grid,
-        shapes=draft.shapes,
-        made=draft.made,
-        row_shapes=[draft.made[row.stop] for row in draft.rows],
-    )
-    if problems := list(problems):
+    problems += map_problems(request.wiring, shapes=draft.shapes, made=draft.made)
+    if not problems:  # it can be cut
+        made = [draft.made[row.stop] for row in draft.rows]
+        problems += share_problems(request.wiring, grid, made)
+    if problems:
         raise BadInput(problems)
     return draft.finish()
 

@@ -10,6 +10,8 @@ from partition.request import Request
 from partition.spans import Span
 from partition.wiring import TAILS, Wiring
 
+Shape = tuple[int, ...]
+
 
 def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
     """What is wrong with depth, groups and the rest; of a network that is known, its widths too."""
@@ -49,9 +51,8 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
     needed = max(wiring.memory, 2 * (wiring.image or wiring.memory > 0))
     if config.depth < needed:
         yield (
-            f"--depth {config.depth} is not deep enough for contexts of {wiring.memory} rows before"
-            f"{' and the image' * wiring.image}: give --depth {needed} or more, or a --mode that "
-            "looks back less"
+            f"--depth {config.depth} is not deep enough for this --mode: give --depth {needed} or "
+            "more, or a --mode that looks back less"
         )
     yield from _replay_problems(request)
     if not wiring.local and (config.depth, *groups) != (1, 1):
@@ -82,17 +83,10 @@ def _replay_problems(request: Request) -> Iterator[str]:
         yield "--replay keeps what the row before sent: it needs --depth 2 or more"
 
 
-def module_problems(
-    wiring: Wiring,
-    grid: Grid,
-    *,
-    shapes: list[tuple[int, ...]],
-    made: list[tuple[int, ...]],
-    row_shapes: list[tuple[int, ...]],
-) -> Iterator[str]:
-    """What is wrong with heads, decoders and contexts, once the network is cut.
+def map_problems(wiring: Wiring, *, shapes: list[Shape], made: list[Shape]) -> Iterator[str]:
+    """Decoders and contexts that need maps; `shapes` are what blocks read, `made` what they make.
 
-    `shapes` are what the blocks read, `made` what they make, `row_shapes` what the rows make.
+    Both begin with the image.
     """
     flat = [shape for shape in made[1:] if len(shape) != 3]
     auxiliary_is_flat = flat and (len(flat) == len(made) - 1 or wiring.tail not in TAILS)
@@ -106,9 +100,15 @@ def module_problems(
             "contexts supplement maps, and this network writes flat features: choose a ResNet or "
             "a VGG, or --mode R0"
         )
-    for shape, groups in zip(row_shapes, grid.groups, strict=True):
+
+
+def share_problems(wiring: Wiring, grid: Grid, made: list[Shape]) -> Iterator[str]:
+    """Parts that are too small to be shown to peers; `made` is what every row makes."""
+    if wiring.share == "none":
+        return
+    for shape, groups in zip(made, grid.groups, strict=True):
         channels = Span.of(shape[0], groups - 1, groups).size
-        if wiring.share != "none" and int(wiring.ratio * channels) < 1:
+        if groups > 1 and int(wiring.ratio * channels) < 1:
             yield (
                 f"--share-ratio {wiring.ratio:g} of the {channels} channels that each of {groups} "
                 "groups has is none: choose a larger ratio, or --share none"

@@ -57,7 +57,7 @@ def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
     problems = list(expect or [])
     problems += configs.problems(config)
     problems += _device_problems(config)
-    data, spec = None, _ANY_DATA
+    data, spec = None, dataclasses.replace(_ANY_DATA, name=config.data.dataset)
     try:
         data = prepare(config.data)
         spec = Prepared(data).spec

@@ -15,11 +15,12 @@ from comm.frame import Era
 from comm.rendezvous import Meeting, meet
 from comm.transports.gloo import Gloo
 from partition.plan import Plan
-from tests.grids import Notebook, RandomFeed, job_of, states
+from tests.grids import OPTIM, Notebook, RandomFeed, job_of, states
 from tests.processes import Child, results
 from workers.drive import drive
 from workers.grid import hire
 from workers.methods.method import Method
+from workers.optim import OptimConfig
 
 HESITATION = 0.006  # seconds at most, before every batch
 
@@ -36,14 +37,16 @@ class HesitantFeed(RandomFeed):
         return super().labels(step)
 
 
-def be(rank: int, plan_json: bytes, method: Method, steps: int, folder: Path) -> dict[str, Any]:
+def be(
+    rank: int, plan_json: bytes, method: Method, steps: int, folder: Path, optim: OptimConfig
+) -> dict[str, Any]:
     """Be one rank of a grid: meet the others in `folder`, train; weights and notes by address."""
     plan = Plan.from_json(plan_json)
     era = Era(generation=0, digest=plan.digest)
     meeting = Meeting(
         run_id="test", rank=rank, processes=plan.grid.processes, era=era, folder=folder
     )
-    job = job_of(plan, method, steps=steps, evaluate=True)
+    job = job_of(plan, method, steps=steps, evaluate=True, optim=optim)
     feed = HesitantFeed(2, dtype=getattr(torch, plan.dtype), seed=rank)
     job = replace(job, feed=feed)  # type: ignore[arg-type]
     notebooks = {address: Notebook() for address in plan.grid.hosted(rank)}
@@ -63,11 +66,17 @@ def be(rank: int, plan_json: bytes, method: Method, steps: int, folder: Path) ->
 
 
 def train_apart(
-    children: Sequence[Child], plan: Plan, method: Method, *, steps: int, folder: Path
+    children: Sequence[Child],
+    plan: Plan,
+    method: Method,
+    *,
+    steps: int,
+    folder: Path,
+    optim: OptimConfig = OPTIM,
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Notebook]]:
     """Train with one process per rank; all weights and notes, by address."""
     for rank, child in enumerate(children):
-        child.call(be, rank, plan.to_json(), method, steps, folder)
+        child.call(be, rank, plan.to_json(), method, steps, folder, optim)
     found = {address: kept for part in results(children) for address, kept in part.items()}
     weights = {
         address: {name: torch.from_numpy(array) for name, array in arrays.items()}

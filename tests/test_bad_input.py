@@ -126,6 +126,80 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     "no window": ("--window 0", ("--window 0: at least one",)),
     "no time": ("--stall 0", ("--stall 0: must be above 0",)),
     "more threads than cores": ("--threads 4096", ("--threads 4096: this host has",)),
+    "unknown mode": (
+        "contsup --mode Q3 --loss softmax --network resnet8 --depth 2",
+        ("unknown --mode 'Q3'", "R0", "R1E", "R4"),
+    ),
+    "memory longer than the grid": (
+        "contsup --mode R8 --network resnet8 --depth 4",
+        ("--depth 4 is not deep enough", "give --depth 8 or more"),
+    ),
+    "contexts in a single row": (
+        "contsup --mode E --loss softmax --network resnet8",
+        ("--depth 1 is not deep enough", "give --depth 2 or more"),
+    ),
+    "no λ for a dataset": (
+        "infopro --depth 3",
+        ("no λ is published for resnet32 on digits at depth 3: give --lambdas",),
+    ),
+    "negative λ": ("infopro --depth 3 --lambdas 1 1 -1 1", ("--lambdas 1.0 1.0 -1.0 1.0", "0 or")),
+    "contrast and diversity": (
+        "infopro --lambdas 1 1 1 1 --depth 2 --groups 2 --diversity 0.5",
+        ("--loss contrast has none", "use --loss softmax, or --diversity 0"),
+    ),
+    "similarity alone and diversity": (
+        "predsim --head sim --diversity 0.5 --network resnet8 --depth 2 --groups 2",
+        ("--head sim has none", "use --head predsim, or --diversity 0"),
+    ),
+    "similarity alone as the last word": (
+        "predsim --head sim --tail aux --network resnet8",
+        ("--tail aux with --head sim", "use --tail head"),
+    ),
+    "a share of nothing": ("--share maps --share-ratio 0 --groups 2", ("--share-ratio 0: above",)),
+    "a share of more than all": ("--share maps --share-ratio 1.5", ("--share-ratio 1.5", "most 1")),
+    "a share of less than a channel": (
+        "--network resnet8 --groups 4 --share maps --share-ratio 0.05",
+        ("--share-ratio 0.05 of the 16 channels that each of 4 groups has is none", "--share none"),
+    ),
+    "layers to copy where there are no blocks": (
+        "dgl --network vgg6a --depth 2 --head layers",
+        ("--head layers copies residual blocks, and vgg6a has none", "choose a ResNet"),
+    ),
+    "no layers to copy": (
+        "dgl --network resnet8 --depth 2 --head layers --layers 0",
+        ("--layers 0: copy at least one",),
+    ),
+    "a pyramid of nothing": (
+        "dgl --network resnet8 --depth 2 --pyramid",
+        ("--pyramid shapes the nets of --head layers: add that, or leave --pyramid out",),
+    ),
+    "reconstruction of flat features": (
+        "infopro --network mlp --depth 2 --lambdas 1 1 1 1",
+        ("reconstruction enlarges maps", "this network writes flat features", "choose a ResNet"),
+    ),
+    "contexts of flat features": (
+        "contsup --network mlp --depth 3 --mode R1 --loss softmax",
+        ("contexts supplement maps", "this network writes flat features", "--mode R0"),
+    ),
+    "milestones of another schedule": (
+        "--milestones 3",
+        ("--milestones belong to --schedule step, not cosine",),
+    ),
+    "milestones that do not rise": (
+        "--schedule step --milestones 5 3",
+        ("--milestones 5 3: epochs in rising order, from 1 on",),
+    ),
+    "more drops than milestones": (
+        "--schedule step --milestones 3 5 --decay 0.1 0.2 0.3",
+        ("--decay 0.1 0.2 0.3: one number above 0, or 2, one per milestone",),
+    ),
+    "balanced cuts that nobody published": (
+        "dgl --network resnet32 --depth 2 --cuts balanced",
+        ("no paper cuts resnet32 on digits at depth 2", "use --cuts macs or even"),
+    ),
+    "everything is dropped": ("--dropout 1", ("--dropout 1: from 0 up to, not including, 1",)),
+    "no grid for a whole": ("backprop --groups 2", ("leave out --depth and --groups",)),
+    "a weight above one": ("predsim --beta 1.5 --network resnet8", ("--beta 1.5: from 0 to 1",)),
 }
 
 
@@ -137,6 +211,49 @@ def test_is_refused(name: str, refused: type[Refused]) -> None:
     (problem,) = answer.problems
     assert problem.startswith("error: ")
     assert all(fragment in problem for fragment in fragments), problem
+
+
+# Several at once: the words, and of every problem that they are answered with a part.
+MORE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "no λ for a depth": (
+        "infopro --depth 3 --dataset cifar10",
+        (
+            "no λ is published for resnet32 on cifar10 at depth 3 (published: 2, 4, 8, 16)",
+            "say where with --data-dir",
+        ),
+    ),
+    "contrast of one image": (
+        "infopro --depth 2 --lambdas 1 1 1 1 --batch 1",
+        ("--loss contrast compares the images of a batch: --batch 2", "--batch 1: BatchNorm needs"),
+    ),
+    "a method, a grid and a rate": (
+        "contsup --mode Q --pyramid --diversity -1 --temperature 0 --depth 9 --network resnet8 "
+        "--share-ratio 0 --dropout 1 --milestones 3 --decay 0 --clip-norm 0",
+        (
+            *("unknown --mode 'Q'", "--pyramid", "--diversity -1", "--temperature 0", "--depth 9"),
+            *("--share-ratio 0", "--dropout 1", "--milestones", "--decay 0", "--clip-norm 0"),
+        ),
+    ),
+    "contexts that are too many, of what is flat": (
+        "contsup --network mlp --widths 8 8 --depth 3 --mode R8 --loss softmax",
+        ("--depth 3: mlp has 2 blocks", "--depth 3 is not deep enough"),
+    ),
+    "flat features, twice": (
+        "contsup --network mlp --depth 3 --mode E --reconstruct --lambdas 1 1 1 1",
+        ("reconstruction enlarges maps", "contexts supplement maps"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_all_problems_are_told_at_once(name: str, refused: type[Refused]) -> None:
+    words, parts = MORE[name]
+    answer = refused("train", *shlex.split(words))
+    assert answer.code == 2
+    assert all(problem.startswith("error: ") for problem in answer.problems)
+    for part in parts:
+        assert [part in problem for problem in answer.problems].count(True) == 1, answer.err
+    assert len(answer.problems) == len(parts), answer.err
 
 
 def test_a_class_missing_in_test_is_named(refused: type[Refused], pictures: Path) -> None:
@@ -205,9 +322,11 @@ def test_several_problems_come_in_one_go_and_nothing_was_started(tmp_path: Path)
         ("train gndgl", ("gn-dgl, dgl, infopro, contsup, predsim, backprop",)),
         ("train dgl --share maps", ("--share", "launch.py train gn-dgl --help")),
         ("train --dept 2", ("--depth INT",)),
+        ("train dgl --head predsim", ("'predsim'", "'1c2f'", "'mlp-sr'", "dgl --help")),
+        ("train infopro --lambdas 1 2", ("--lambdas", "expected")),
         ("tran", ("train, plan, evaluate, replay, recipes",)),
     ],
-    ids=["method", "another method's option", "option", "command"],
+    ids=["method", "another method's option", "option", "head", "λ", "command"],
 )
 def test_a_word_that_is_unknown_is_answered_with_the_known_ones(
     refused: type[Refused],

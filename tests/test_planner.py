@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from comm.address import Address, Grid
 from comm.errors import BadInput
 from comm.route import Kind
+from partition.config import GridConfig
+from partition.data_spec import DataSpec
 from partition.networks import NETWORKS
-from partition.papers import CUTS, depth_of_boundaries, depth_of_key, depth_of_total
+from partition.papers import BALANCED, CUTS, depth_of_boundaries, depth_of_key, depth_of_total
 from partition.plan import Plan
+from partition.planner import plan
+from partition.request import Request
 from partition.routes import route_problems
-from tests.grids import job_of, lockstep, planned
+from tests.grids import IMAGE, job_of, lockstep, planned
 from workers.cost import measure
 from workers.methods.backprop import Backprop
 from workers.methods.dgl import DGL
@@ -95,6 +99,32 @@ def test_the_published_cuts_are_drawn_as_published(depth: int) -> None:
     plan = planned(DGL(), depth=depth, groups=1, network="resnet32", cuts=("paper",))
     lasts = [module.blocks[-1] for module in plan.modules[:-1]]
     assert lasts == CUTS["resnet32"][depth].split()
+
+
+@pytest.mark.parametrize(("network", "dataset"), BALANCED)
+def test_cuts_balanced_by_memory_are_drawn_as_published(network: str, dataset: str) -> None:
+    published = BALANCED[network, dataset]
+    for depth, lasts in published.items():
+        rows = balanced(network, dataset, depth).modules
+        assert [module.blocks[-1] for module in rows[:-1]] == lasts.split()
+    with pytest.raises(BadInput) as told:
+        balanced(network, dataset, 5)
+    (problem,) = told.value.problems
+    depths = ", ".join(map(str, published))
+    assert f"no paper cuts {network} on {dataset} at depth 5 (published: {depths})" in problem
+
+
+def balanced(network: str, dataset: str, depth: int) -> Plan:
+    return plan(
+        Request(
+            method="dgl",
+            wiring=DGL().wiring(),
+            config=GridConfig(network=network, depth=depth, cuts=("balanced",)),
+            data=DataSpec(name=dataset, shape=IMAGE, classes=10, train=9, test=9, digest=""),
+            batch=4,
+            eval_batch=4,
+        )
+    )
 
 
 def test_k_means_the_number_of_trunk_modules_in_every_table() -> None:

@@ -6,21 +6,27 @@ Bit for bit, in float64, whatever the window and however unevenly they are slowe
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import torch
 
 from tests.apart import train_apart
-from tests.grids import job_of, lockstep, planned, states
+from tests.grids import OPTIM, job_of, lockstep, planned, states
 from tests.processes import processes
 from tests.reference import train
 from tests.runs import until
 from tests.test_exactness import GRIDS, STEPS, batches, monolith, rates, worst
+from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
 from workers.methods.gn_dgl import GNDGL
+from workers.methods.infopro import InfoPro
+from workers.methods.method import Method
+from workers.methods.predsim import PredSim
+from workers.optim import OptimConfig
 
 SHARES, DIVERSITIES, WINDOWS = ("none", "maps", "pooled"), (0.0, 0.5), (1, 2, 8)
 
@@ -104,3 +110,41 @@ def test_processes_compute_what_lockstep_and_the_monolith_compute(
     assert worst(weights, reference.states()) < 1e-12
     for step, address in itertools.product(range(STEPS), weights):
         assert abs(notes[address].lessons[step]["task"] - expected[step][address]) < 1e-12
+
+
+ADAM = replace(OPTIM, optimizer="adam", lr=1e-3, weight_decay=0.0)
+LAMBDAS = (5.0, 0.5, 0.25, 2.0)
+OTHERS: dict[str, tuple[Method, OptimConfig, dict[str, Any]]] = {
+    "infopro": (InfoPro(lambdas=LAMBDAS), OPTIM, {"depth": 3, "groups": 1}),
+    "contsup": (
+        ContSup(mode="R1E", loss="softmax", share="maps", diversity=0.5),
+        OPTIM,
+        {"depth": 3, "groups": 2, "window": 1},
+    ),
+    "predsim": (
+        PredSim(share="pooled", pool=4, diversity=0.5),
+        ADAM,
+        {
+            **{"depth": 3, "groups": (2, 3, 1), "network": "vgg6a", "widths": (5, 7, 8, 7, 9)},
+            **{"dropout": 0.2, "slope": 0.01},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_processes_compute_what_lockstep_computes_for_every_method(
+    name: str, tmp_path: Path
+) -> None:
+    """What lockstep computes is compared with monoliths in tests/test_methods.py."""
+    method, optim, grid = OTHERS[name]
+    plan = planned(method, **grid)
+    with processes(plan.grid.processes) as children:
+        weights, notes = train_apart(
+            children, plan, method, steps=STEPS, folder=tmp_path, optim=optim
+        )
+    until(lambda: not grandchildren(), timeout=1, why="all processes are gone")
+    together, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True, optim=optim))
+    assert worst(weights, states(together)) == 0.0
+    assert notes == {str(address): notebook for address, notebook in notebooks.items()}
+    assert any(notebook.results for notebook in notes.values())
