@@ -6,7 +6,7 @@ from `torch.nn` alone; they take over the weights in order, and must then comput
 
 import math
 from dataclasses import replace
-from itertools import chain, pairwise
+from itertools import chain, pairwise, product
 from typing import Any
 
 import pytest
@@ -296,11 +296,11 @@ def test_pooling_of_vgg6a(
     }[shape[:2]]  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", [MAPS, FLAT], ids=["maps", "flat"])
-@pytest.mark.parametrize("kind", [kind for kind in BUILDERS if kind != "sim"])
+@pytest.mark.parametrize(
+    ("kind", "shape"),  # blocks are copied for maps alone
+    [(k, s) for k in BUILDERS if k != "sim" for s in (MAPS, FLAT) if (k, s) != ("layers", FLAT)],
+)
 def test_what_writes_may_start_at_zero(kind: HeadKind, shape: tuple[int, ...]) -> None:
-    if kind == "layers" and shape == FLAT:
-        pytest.skip("blocks are copied for maps")
     x = torch.randn(3, *shape, dtype=torch.float64)
 
     def spread(zero: bool) -> float:
@@ -387,11 +387,11 @@ def test_nets_of_a_whole_resnet32(pyramid: bool) -> None:
 # ── in a grid ────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("network", ["resnet8", "mlp"])
-@pytest.mark.parametrize("kind", [*CONV_FC, *MLP, "layers"])
+@pytest.mark.parametrize(
+    ("kind", "network"),  # an MLP has no blocks to copy: refused
+    [*product((*CONV_FC, *MLP), ("resnet8", "mlp")), ("layers", "resnet8")],
+)
 def test_a_grid_learns_with_every_head(kind: HeadKind, network: str) -> None:
-    if kind == "layers" and network == "mlp":
-        pytest.skip("there are no blocks to copy: refused")
     method: Method = DGL(head=kind, layers=1)  # type: ignore[arg-type]
     widths = (9, 10) if network == "mlp" else (8, 8, 8, 16)
     plan = planned(method, depth=2, groups=1, network=network, widths=widths)
