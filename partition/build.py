@@ -89,8 +89,8 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
         module.trunk.add_module(name, blocks[name].build(piece))
         outlet = blocks[name].outlet(piece)
         draw(outlet, seed, f"outlet.{name}")
-        if name == mine.blocks[-1]:
-            module.outlet = outlet
+        if name == mine.blocks[-1] and mine.place is not None:
+            module.outlet = outlet  # before a classifier at the end it is on the trunk's road
         elif any(outlet.children()):
             module.trunk.add_module(f"{name}-outlet", outlet)
     for name in mine.blocks:

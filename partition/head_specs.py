@@ -71,7 +71,7 @@ class Heads:
             room=wiring.room,
             keeps=self._keeps(shape),
             zero=wiring.zero,
-            copies=self._copies(k, stop, channels, alone=groups if not gathers else 1)
+            copies=self._copies(k, stop, alone=groups if not gathers else 1)
             if kind == "layers"
             else (),
         )
@@ -80,16 +80,15 @@ class Heads:
         """Whether convolutions leave these maps as they are: in the last stage, if at all."""
         return self.wiring.keeps and shape[0] == self.net.blocks[-1].width
 
-    def _copies(
-        self, k: int, stop: int, channels: int, *, alone: int
-    ) -> tuple[tuple[int, int], ...]:
+    def _copies(self, k: int, stop: int, *, alone: int) -> tuple[tuple[int, int], ...]:
         """The layers that row k's net copies, thinner for a head that is `alone` of so many."""
         depth = self.wiring.layers
         if self.wiring.pyramid:
             depth = pyramid_depth(depth, k, self.rows)
         blocks = self.net.blocks
         chosen = chosen_layers(stop - 1, len(blocks), depth)
-        return strides(channels, [max(1, blocks[i].width // alone) for i in chosen])
+        grown = strides(blocks[stop - 1].width, [blocks[i].width for i in chosen])
+        return tuple((max(1, width // alone), stride) for width, stride in grown)
 
     @property
     def readout(self) -> HeadSpec:

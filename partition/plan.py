@@ -50,9 +50,9 @@ class ModulePlan:
         return self.trunk_macs + self.context_macs + self.head_macs + self.decoder_macs
 
     @property
-    def needs_image(self) -> bool:
-        """Whether it computes the batch's images itself."""
-        return self.address.k == 0 or self.decodes or any(c.source == 0 for c in self.contexts)
+    def hears_image(self) -> bool:
+        """Whether it reads the images, as its input or as a context."""
+        return self.address.k == 0 or any(context.source == 0 for context in self.contexts)
 
 
 @dataclass(frozen=True, kw_only=True)

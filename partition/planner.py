@@ -52,6 +52,7 @@ class _Draft:
         self.request, self.net, self.grid = request, net, grid
         self._pieces: dict[tuple[int, Piece, bool], Count] = {}
         self._heads: dict[HeadSpec, Count] = {}
+        self._contexts: dict[tuple[tuple[ContextSpec, ...], Span, int], Count] = {}
         self.heads = Heads(
             wiring=request.wiring,
             net=net,
@@ -113,10 +114,12 @@ class _Draft:
     def _context_count(self, specs: tuple[ContextSpec, ...], own: Span, reads: int) -> Count:
         if not specs:
             return Count(macs=0, parameters=0, shape=())
-        size = self.shapes[reads][1:]
-        with torch.device("meta"):
-            built = Contexts(specs, own, size)
-        return count(built, *(spec.shape for spec in specs))
+        key = specs, own, reads
+        if key not in self._contexts:
+            with torch.device("meta"):
+                built = Contexts(specs, own, self.shapes[reads][1:])
+            self._contexts[key] = count(built, *(spec.shape for spec in specs))
+        return self._contexts[key]
 
     def _decoder_count(self, channels: int, size: tuple[int, ...]) -> Count:
         with torch.device("meta"):
@@ -129,7 +132,8 @@ class _Draft:
     def _row_macs(self, k: int, start: int, stop: int) -> int:
         """What the busiest process of row k computes if it holds these blocks.
 
-        Contexts are left out: what they cost depends on where the rows before are cut.
+        Of the contexts only the image's is counted: what others cost depends on where the rows
+        before are cut.
         """
         groups = self.grid.groups[k]
         head = self._count_head(self.heads.of(k, stop, 0, groups)).macs
@@ -138,7 +142,10 @@ class _Draft:
         if self.heads.place(k) is not None and self.request.wiring.decoder:
             own = Span.of(self.made[stop][0], 0, groups)
             head += self._decoder_count(own.size, self.made[stop][1:]).macs
-        return self._trunk_macs(start, stop, 0, groups) + head
+        own = Span.of(self.shapes[start][0], 0, groups)
+        deep = context_specs(k, self.shapes[:1], memory=0, image=self.request.wiring.image)
+        context = self._context_count(deep, own, start).macs
+        return self._trunk_macs(start, stop, 0, groups) + head + context
 
     @cached_property
     def rows(self) -> list[range]:

@@ -41,6 +41,10 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
         yield f"--share-ratio {wiring.ratio:g}: above 0, at most 1"
     if not 0 <= config.dropout < 1:
         yield f"--dropout {config.dropout:g}: from 0 up to, not including, 1"
+    if config.slope and net is not None and not net.name.startswith(("vgg", "cnn")):
+        yield f"--slope {config.slope:g}: only VGGs have such rectifiers: leave it out"
+    if config.dropout and config.network == "mlp":
+        yield "--dropout: mlp has none: leave it out, or choose another network"
     if wiring.layers < 1:
         yield f"--layers {wiring.layers}: copy at least one"
     if wiring.head == "layers" and net is not None and not any(b.residual for b in net.blocks):
@@ -93,7 +97,7 @@ def map_problems(wiring: Wiring, *, shapes: list[Shape], made: list[Shape]) -> I
     if wiring.decoder and auxiliary_is_flat:
         yield (
             "reconstruction enlarges maps to the size of the image, and this network writes flat "
-            "features: choose a ResNet, or leave reconstruction out"
+            "features: choose a ResNet, a VGG with --tail fc, or leave reconstruction out"
         )
     if (wiring.memory or wiring.image) and any(len(shape) != 3 for shape in shapes[1:-1]):
         yield (

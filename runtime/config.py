@@ -1,6 +1,7 @@
 """A whole run as one value: the command line's words, and the run directory's `config.json`."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -101,8 +102,11 @@ def problems(config: Config) -> list[str]:
         found.append(f"--eval-every {run.eval_every}: 0 (never) or more")
     if run.save_every < 0:
         found.append(f"--save-every {run.save_every}: 0 (only at the end) or more")
-    if run.sleep and min(run.sleep) < 0:
-        found.append(f"--sleep {' '.join(f'{s:g}' for s in run.sleep)}: 0 or more seconds")
+    slept = f"--sleep {' '.join(f'{seconds:g}' for seconds in run.sleep)}"
+    if not all(0 <= seconds < math.inf for seconds in run.sleep):
+        found.append(f"{slept}: 0 or more seconds")
+    if len(run.sleep) > config.grid.depth:
+        found.append(f"{slept}: at most one number for each of {config.grid.depth} rows")
     if run.resume is not None and config.grid.replay:
         found.append("a run with --replay can not go on: its stored batches are gone; train anew")
     if run.stall <= 0:

@@ -15,7 +15,7 @@ from runtime.table import size
 from workers.aside import replace
 
 FINISHED = "finished"
-STOPPED = "stopped as asked, at one common step"
+STOPPED = "stopped as asked"
 
 
 class Timing(msgspec.Struct, kw_only=True):

@@ -33,7 +33,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 def _hears(plan: Plan, module: ModulePlan) -> str:
     """Whose tensors arrive in a training step."""
     heard = [r for r in plan.routes if r.target == module.address and r.learning]
-    parts: list[str] = ["images"] if module.needs_image else []
+    parts: list[str] = ["images"] if module.hears_image or module.decodes else []
     for k in sorted({route.source.k for route in heard}):
         groups = sorted({route.source.g for route in heard if route.source.k == k})
         if k == module.address.k and len(groups) > 1:
@@ -54,12 +54,17 @@ def _context_share(plan: Plan) -> str:
 
 
 def frame_bytes(plan: Plan, rank: int) -> int:
-    """What the windows of a process hold: a frame per batch under way in, two per route out."""
+    """What a process holds of batches: one frame for each under way in, two per route out.
+
+    A replaying row keeps as many again, and those it may read again.
+    """
     total = 0
     for route in plan.routes:
         source, target = plan.grid.rank(route.source), plan.grid.rank(route.target)
         if source != target:
-            total += route.capacity * (2 * (source == rank) + route.window * (target == rank))
+            stored = plan.replay + route.window if plan.replay and route.kind is Kind.AHEAD else 0
+            held = route.window + stored
+            total += route.capacity * (2 * (source == rank) + held * (target == rank))
     return total
 
 

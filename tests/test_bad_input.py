@@ -177,6 +177,17 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         "infopro --network mlp --depth 2 --lambdas 1 1 1 1",
         ("reconstruction enlarges maps", "this network writes flat features", "choose a ResNet"),
     ),
+    "an auxiliary net at depth 1 and no λ for it": (
+        "infopro --depth 1 --tail head",
+        ("no λ is published for resnet32", "give --lambdas"),
+    ),
+    "λ of nothing": (
+        "contsup --depth 2 --lambdas 1 1 1 1",
+        ("weigh reconstruction and task", "add --reconstruct"),
+    ),
+    "weights that are no numbers": ("infopro --depth 2 --lambdas nan 1 1 1", ("--lambdas nan",)),
+    "a part of nothing": ("gn-dgl --share none --share-ratio 0.5", ("add --share maps",)),
+    "more sleep than rows": ("dgl --depth 2 --sleep 1 1 1", ("at most one number for each",)),
     "contexts of flat features": (
         "contsup --network mlp --depth 3 --mode R1 --loss softmax",
         ("contexts supplement maps", "this network writes flat features", "--mode R0"),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from partition.build import LocalModule
 from partition.layers import dropout_mask
 from partition.plan import Plan
 from tests.grids import BATCH, CLASSES, IMAGE, OPTIM, RandomFeed, job_of, lockstep, planned, states
@@ -24,6 +25,7 @@ from workers.methods.infopro import InfoPro
 from workers.methods.local import Peers
 from workers.methods.predsim import PredSim
 from workers.optim import LearningRate, OptimConfig
+from workers.step import Inbox, Lesson, SendContext, Step
 
 LAMBDAS = (5.0, 0.5, 0.25, 2.0)
 VGG = (6, 12, 12, 8, 16)
@@ -231,6 +233,26 @@ OTHER_SHAPES: list[tuple[AnyMethod, dict[str, Any]]] = [
 def test_another_method_has_other_weights(method: AnyMethod, changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"missing or unknown|, not \("):
         compare(method, plan_of(method, 4, 2), **changes)
+
+
+class Unsupplemented(ContSup):
+    """Sends on what it heard, not what it read: contexts of the right shape, and wrong."""
+
+    def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
+        step, answer = super().learn(module, inbox, labels), None
+        while True:
+            try:
+                word = step.send(answer)
+            except StopIteration as end:
+                return end.value
+            if isinstance(word, SendContext):
+                word = SendContext(module.owned(inbox.features))
+            answer = yield word
+
+
+def test_contexts_of_the_wrong_tensor_are_noticed() -> None:
+    method = Unsupplemented(mode="R2", loss="softmax")
+    assert compare(method, plan_of(method, 4, 1)) > 1e-6
 
 
 def test_the_weight_of_similarity_is_noticed() -> None:

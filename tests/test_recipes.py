@@ -319,7 +319,7 @@ def test_a_word_of_a_recipe_can_be_left_out() -> None:
     config = overridden(f"--recipe auglocal-resnet32-cifar10-d2 {words}")
     assert config.method == DGL(layers=2)
     assert config.optim.warmup is None
-    words = "--nesterov --no-mean --no-std --schedule cosine --no-milestones"
+    words = "--nesterov --no-mean --no-std --schedule cosine --no-milestones --no-decay"
     config = overridden(f"--recipe dgl-cnn6-cifar10-cnn {words}")
     assert config.optim.nesterov and config.optim.milestones is None
     assert config.data.mean is None and not list(config.optim.problems())

@@ -1,5 +1,6 @@
 """Replay: a row with a slow predecessor goes on learning, and its log makes the run again."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from comm.errors import BadInput
 from tests.grids import job_of, lockstep, planned, states
-from tests.runs import launch
+from tests.runs import launch, lines, started, until
 from tests.test_exactness import worst
 from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
@@ -81,6 +82,27 @@ def test_batches_are_read_again_while_the_row_before_sleeps(run_dir: Path) -> No
     assert len(reads) == 24
     assert len(set(reads)) < 12
     assert not reads_of(run_dir, "k0g0")
+
+
+def test_the_row_behind_is_not_slowed(run_dir: Path) -> None:
+    """Row 0 sleeps most of the time; waiting for it, row 1 could not be faster. See benchmarks/."""
+    modules = msgspec.json.decode((run_dir / "summary.json").read_bytes())["modules"]
+    assert modules["k1g0"]["learning"] < modules["k0g0"]["learning"] / 2
+
+
+@pytest.mark.parametrize("every", ["0", "1"])
+def test_ctrl_c_leaves_a_checkpoint_to_evaluate(tmp_path: Path, every: str) -> None:
+    """Also where the row behind has long made its last step, and only drains."""
+    root = tmp_path / "run"
+    words = (*WORDS, *SMALL[:4], "--epochs", "2", "--threads", "1", "--eval-every", every)
+    with started("train", *words, "--sleep", "0.5", "0", "--run-dir", root) as run:
+        until(lambda: lines(root, "k1g0") >= 12, timeout=60, why="row 1 is ahead")
+        time.sleep(1)
+        run.interrupt()
+        ended = run.end()
+        until(lambda: not run.alive(), timeout=1, why="all processes are gone")
+    assert ended.code == 130 and "stopped as asked" in ended.out
+    assert launch("evaluate", root).code == 0
 
 
 def test_the_log_makes_the_run_again(run_dir: Path) -> None:

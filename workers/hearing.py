@@ -78,9 +78,10 @@ class Hearing:
         ballots = [] if turn.learns else [message.tensors[1] for message in messages]
         return Heard(self.inbox(joined(messages), inputs), turn.step, ballots)
 
-    def done(self) -> Generator[Wait, None, None]:
+    def done(self) -> Generator[Wait, None, Stop | None]:
         """After the last turn: nothing is left to hear."""
         yield from ()
+        return None
 
     def _begin(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:
         """Row 0: leave to begin, and the images."""
@@ -111,7 +112,7 @@ class Hearing:
 
     def images(self, turn: Turn, step: int) -> dict[int, Tensor]:
         """The images, as the input of row 0, if this module needs them: normalised."""
-        if not self.plan.needs_image:
+        if not (self.plan.hears_image or (turn.learns and self.plan.decodes)):
             return {}
         feed = self.job.feed
         if turn.split is None:
@@ -126,5 +127,5 @@ class Hearing:
         return Inbox(
             features=features,
             contexts=tuple(inputs[context.source] for context in self.plan.contexts),
-            pixels=self.job.feed.denormalised(inputs[0]) if self.plan.decodes else None,
+            pixels=self.job.feed.denormalised(inputs[0]) if 0 in inputs else None,
         )

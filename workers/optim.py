@@ -64,6 +64,10 @@ class OptimConfig:
                 f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
                 f"{len(self.drops)}, one per milestone"
             )
+        if self.decay != (0.1,) and self.schedule != "step":
+            yield f"--decay belongs to --schedule step, not {self.schedule}: leave it out"
+        if self.optimizer == "adam" and (self.momentum, self.nesterov) != (0.9, True):
+            yield "--momentum and --no-nesterov are of sgd: leave them out for adam"
         if self.warmup is not None and self.warmup < 0:
             yield f"--warmup {self.warmup}: must not be negative"
         if not 0 <= self.momentum < 1:

@@ -5,7 +5,8 @@ it has read least (Belilovsky et al., ICML 2020, section 4; spec §4.2). What it
 time, so every read is written down: `read` in a module's metrics.jsonl is the turn in which the row
 before sent the batch. The log, given as `reads`, makes the same run again, bit for bit.
 
-Each row takes as many turns as the schedule has; an evaluation waits for the row before.
+Each row takes as many turns as the schedule has; an evaluation waits for the row before. A run that
+is asked to stop ends at a turn of row 0, and the rows behind have then made more steps than that.
 """
 
 from collections import Counter
@@ -130,11 +131,13 @@ class Rereading(Hearing):
         inbox = self.inbox(message.tensors[0], self.images(turn, turn.step))
         return Heard(inbox, turn.step, [message.tensors[1]])
 
-    def done(self) -> Generator[Wait, None, None]:
+    def done(self) -> Generator[Wait, None, Stop | None]:
         """The row before may still have batches to send: nobody reads them."""
         while self._arrived < len(self.job.schedule):
-            if (yield from self._take()).stop:
-                break
+            message = yield from self._take()
+            if message.stop:
+                return Stop(message.step)
+        return None
 
     def _take(self) -> Generator[Wait, None, Message]:
         message = yield from receive(self._end, self._arrived)
@@ -144,5 +147,5 @@ class Rereading(Hearing):
     def _keep(self, turn: Turn | None, message: Message) -> None:
         if turn is not None:
             self.check(turn, [message], [self._end])
-        features = message.tensors[0].clone()
-        self._store.store(Stored(message.turn, message.step, features))
+        # Both kinds of ends, a mailbox and memory, hand over tensors that nobody else writes to.
+        self._store.store(Stored(message.turn, message.step, message.tensors[0]))

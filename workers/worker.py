@@ -45,7 +45,8 @@ class Worker:
     """Drives the steps of one module and does their travelling.
 
     `asked_to_stop` is consulted by k0g0 alone: it ends the run by sending STOP ahead of the turn it
-    does not begin, and every other module ends when STOP reaches it, so all end at the same turn.
+    does not begin, and every other module ends when STOP reaches it, so all end at the same turn
+    (with replay, at the same turn of row 0).
     """
 
     def __init__(
@@ -90,7 +91,6 @@ class Worker:
             heard = yield from self._timed(self.hearing.hear(turn))
             if isinstance(heard, Stop):
                 yield from self._timed(self._pass_on_stop(turn, heard))
-                self.stopped_at = heard.turn
                 break
             if turn.learns:
                 yield from self._learn(turn, heard)
@@ -100,8 +100,8 @@ class Worker:
             self.state.took(perf_counter() - began, waited, learning=turn.learns)
             if self._save_due(turn):
                 self._save(turn.index + 1, turn.step + 1)
-        if self.stopped_at is None:
-            yield from self._timed(self.hearing.done())
+        if self.stopped_at is None and (stop := (yield from self._timed(self.hearing.done()))):
+            self.stopped_at = stop.turn
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
         last = self.state.turn
         if end > self.job.start and last is not None:
@@ -110,6 +110,7 @@ class Worker:
         self.state.does(DONE)
 
     def _pass_on_stop(self, turn: Turn, stop: Stop) -> Waits:
+        self.stopped_at = stop.turn
         message = Message(turn=turn.index, step=stop.turn, flags=Flag.STOP)
         for end in (*self.ports.permits, *self.ports.ahead):
             yield from send(end, message)
@@ -118,7 +119,7 @@ class Worker:
 
     def _learn(self, turn: Turn, heard: Heard) -> Waits:
         self.state.does("learning")
-        if self.job.sleep:
+        if self.job.sleep and self.module.plan.blocks:
             sleep(self.job.sleep[min(self.address.k, len(self.job.sleep) - 1)])
         self.module.train()
         self.module.begin(turn.step)

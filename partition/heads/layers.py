@@ -32,7 +32,10 @@ def pyramid_depth(depth: int, k: int, rows: int) -> int:
 
 
 def strides(before: int, widths: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """(width, stride) of every copy, the first one behind maps of width `before`."""
+    """(width, stride) of every copy of layers with these widths, the first behind one of `before`.
+
+    What counts is how the network grows, not how much of it a head hears.
+    """
     befores = (before, *widths)
     return tuple((w, 2 if w > b else 1) for b, w in zip(befores, widths, strict=False))
 

@@ -96,10 +96,11 @@ def expanded(arguments: list[str]) -> list[str]:
     if not others or others[0] not in ("train", "plan"):
         raise BadInput([f"--recipe {name} belongs to a command: launch.py train --recipe {name}"])
     command, *own = others
-    named = [word for word in own if word in METHODS]
-    if any(word != method for word in named):
-        raise BadInput([f"recipe {name} is one of {method}: leave out {', '.join(named)}"])
-    return [command, method, *_overridden(words, [word for word in own if word != method])]
+    if own and own[0] in METHODS:
+        if own[0] != method:
+            raise BadInput([f"recipe {name} is one of {method}: leave out {own[0]}"])
+        own = own[1:]
+    return [command, method, *_overridden(words, own)]
 
 
 def _overridden(words: list[str], own: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Decoupled greedy learning: cut in depth (Belilovsky et al., ICML 2020)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -21,14 +21,8 @@ class DGL(Auxiliary):
     head: an auxiliary net, and a read-out head behind it, as in GN-DGL's released code."""
 
     def wiring(self) -> Wiring:
-        """The forward route, nothing else."""
-        return Wiring(
-            head=self.head,
-            layers=self.layers,
-            pyramid=self.pyramid,
-            readout=self.readout,
-            tail=self.tail,
-        )
+        """The forward route, and how it ends."""
+        return replace(super().wiring(), tail=self.tail)
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """One batch (Algorithm 1): forward, send, own loss."""

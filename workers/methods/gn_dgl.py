@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
-from partition.wiring import Share, Tail, Wiring
+from partition.wiring import Share, Tail
 from workers.methods.local import Auxiliary, Peers
 from workers.step import Inbox, Lesson, Step, send_ahead
 
@@ -18,20 +18,6 @@ class GNDGL(Auxiliary, Peers):
     share: Share = "pooled"
     diversity: float = 0.5
     tail: Tail = "head"
-
-    def wiring(self) -> Wiring:
-        """Features travel in the row if shared, softmax vectors if there is a diversity term."""
-        return Wiring(
-            head=self.head,
-            layers=self.layers,
-            pyramid=self.pyramid,
-            readout=self.readout,
-            tail=self.tail,
-            share=self.share,
-            ratio=self.share_ratio,
-            pool=self.pool,
-            compare=self.diversity > 0,
-        )
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """One batch (spec §1.5): L = CE + weight * diversity, private to the module."""

@@ -1,5 +1,6 @@
 """InfoPro: modules keep what their input tells of the image (Wang et al., ICLR 2021)."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Self
@@ -10,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.papers import Lambdas, published_lambdas
-from partition.wiring import Wiring
+from partition.wiring import TAILS, Wiring
 from workers.data.config import DataConfig
 from workers.losses import contrast
 from workers.methods.local import Auxiliary, Peers
@@ -27,7 +28,8 @@ class InfoPro(Auxiliary, Peers):
     """What auxiliary nets learn: to tell classes apart by supervised contrast, or by softmax."""
     lambdas: Lambdas | None = None
     """Weights of reconstruction and task at the first auxiliary net, then at the last.
-    Default: the published ones for this network, dataset and depth."""
+    Default: the published ones for this network, dataset and depth (found for contrast; nobody
+    published any for softmax, which takes the same)."""
 
     @property
     def reconstructs(self) -> bool:
@@ -35,32 +37,28 @@ class InfoPro(Auxiliary, Peers):
         return True
 
     def wiring(self) -> Wiring:
-        """Decoders beside the heads; in the row, what is shared and compared."""
-        return Wiring(
-            head=self.head,
-            layers=self.layers,
-            pyramid=self.pyramid,
-            readout=self.readout,
+        """Decoders beside the heads, which may write embeddings."""
+        return replace(
+            super().wiring(),
             keeps=True,
             embeds=EMBEDDING if self.loss == "contrast" else 0,
-            tail=self.tail,
-            share=self.share,
-            ratio=self.share_ratio,
-            pool=self.pool,
-            compare=self.diversity > 0,
             decoder=self.reconstructs,
         )
 
+    def _weighs(self, grid: GridConfig) -> bool:
+        """Whether any module has losses to weigh: an auxiliary net and a decoder."""
+        return self.reconstructs and grid.depth > (self.tail in TAILS)
+
     def settled(self, grid: GridConfig, data: DataConfig) -> Self:
         """With the published λ, where there are any for this grid."""
-        if self.lambdas is not None or not self.reconstructs or grid.depth == 1:
+        if self.lambdas is not None or not self._weighs(grid):
             return self
         return replace(self, lambdas=_published(grid, data).get(grid.depth))
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """λ that nobody published, and what contrast has no use for."""
         yield from super().problems(grid, data)
-        if self.reconstructs and self.lambdas is None and grid.depth > 1:
+        if self._weighs(grid) and self.lambdas is None:
             depths = ", ".join(map(str, _published(grid, data)))
             there = f" (published: {depths})" if depths else ""
             yield (
@@ -68,8 +66,12 @@ class InfoPro(Auxiliary, Peers):
                 f"{grid.depth}{there}: give --lambdas, four weights (reconstruction and task at "
                 "the first auxiliary net, then at the last)"
             )
-        if self.lambdas is not None and min(self.lambdas) < 0:
-            yield f"--lambdas {' '.join(map(str, self.lambdas))}: weights of 0 or more"
+        if self.lambdas is not None:
+            given = f"--lambdas {' '.join(f'{weight:g}' for weight in self.lambdas)}"
+            if not all(0 <= weight < math.inf for weight in self.lambdas):
+                yield f"{given}: weights of 0 or more"
+            elif not self.reconstructs:
+                yield f"{given} weigh reconstruction and task: add --reconstruct"
         if self.loss == "contrast":
             if data.batch == 1:
                 yield "--loss contrast compares the images of a batch: --batch 2 or more"

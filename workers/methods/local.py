@@ -1,7 +1,8 @@
 """What local methods have in common: their auxiliary nets, and how a row's groups look at peers."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch.nn.functional import softmax
 
 from partition.build import LocalModule
 from partition.config import GridConfig
-from partition.wiring import AuxiliaryKind, Share, Tail
+from partition.wiring import AuxiliaryKind, Share, Tail, Wiring
 from workers.data.config import DataConfig
 from workers.losses import diversity
 from workers.step import Inbox, Step, Vote, exchange
@@ -17,6 +18,10 @@ from workers.step import Inbox, Step, Vote, exchange
 
 class Local:
     """A method that grid and dataset leave as it is, and that has nothing wrong by itself."""
+
+    def wiring(self) -> Wiring:
+        """The forward route, nothing else."""
+        return Wiring()
 
     def settled(self, grid: GridConfig, data: DataConfig) -> Self:
         """The same: nothing is left open."""
@@ -39,16 +44,21 @@ class Auxiliary(Local):
     pyramid: bool = False
     """Deeper rows copy fewer blocks, down to half of --layers."""
 
+    def wiring(self) -> Wiring:
+        """The net of every module; the read-out's is like it, where there is anything to copy."""
+        return replace(
+            super().wiring(),
+            head=self.head,
+            layers=self.layers,
+            pyramid=self.pyramid,
+            readout="1c2f" if self.head == "layers" else self.head,
+        )
+
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """What can not be."""
         yield from super().problems(grid, data)
         if self.pyramid and self.head != "layers":
             yield "--pyramid shapes the nets of --head layers: add that, or leave --pyramid out"
-
-    @property
-    def readout(self) -> AuxiliaryKind:
-        """The head behind everything: like the others, if there is anything behind to copy."""
-        return "1c2f" if self.head == "layers" else self.head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +81,26 @@ class Peers(Local):
     mlp: pooling and an MLP. aux: an auxiliary net as in every row.
     head: an auxiliary net, and a read-out head behind it."""
 
+    def wiring(self) -> Wiring:
+        """Features travel in the row if shared, softmax vectors if there is a diversity term."""
+        return replace(
+            super().wiring(),
+            tail=self.tail,
+            share=self.share,
+            ratio=self.share_ratio,
+            pool=self.pool,
+            compare=self.diversity > 0,
+        )
+
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
-        """Weights that can not be."""
+        """Weights that can not be, and what has no effect."""
         yield from super().problems(grid, data)
-        if self.diversity < 0:
+        if not 0 <= self.diversity < math.inf:
             yield f"--diversity {self.diversity:g}: a weight of 0 (off) or more"
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             yield f"--temperature {self.temperature:g}: must be above 0"
+        if self.share == "none" and 0 < self.share_ratio < 1:
+            yield f"--share-ratio {self.share_ratio:g} is of what is shared: add --share maps"
 
     def look(self, module: LocalModule, h: Tensor) -> Step[Tensor]:
         """What the head reads: the own features and, if shared, the peers' without gradient."""

@@ -5,7 +5,7 @@ layer-wise GN-DGL of VGG6a (GN-DGL, section 4.1; spec §3).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -33,17 +33,13 @@ class PredSim(Peers):
     tail: Tail = "head"
 
     def wiring(self) -> Wiring:
-        """A linear read-out head behind everything; in the row, what is shared and compared."""
-        return Wiring(
+        """A linear read-out head behind everything."""
+        return replace(
+            super().wiring(),
             head=self.head,
             readout="0c1f",
             zero=True,
             room=self.dim_in_decoder,
-            tail=self.tail,
-            share=self.share,
-            ratio=self.share_ratio,
-            pool=self.pool,
-            compare=self.diversity > 0,
         )
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
@@ -68,10 +64,10 @@ class PredSim(Peers):
         seen = yield from self.look(module, h)
         share = 1 - self.beta if self.head == "predsim" else 1.0
         if module.plan.place is None:  # the end of the trunk, a classifier
-            logits = module.head(seen)
-            return Lesson(losses={"task": share * cross_entropy(logits, labels)}, logits=logits)
+            logits, alike = module.head(seen), None
+        else:
+            logits, alike = module.head(seen)
         losses: dict[str, Tensor] = {}
-        logits, alike = module.head(seen)
         if logits is not None:
             losses["task"] = share * cross_entropy(logits, labels)
         if alike is not None:
