@@ -142,7 +142,7 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         "infopro --depth 3",
         ("no λ is published for resnet32 on digits at depth 3: give --lambdas",),
     ),
-    "negative λ": ("infopro --depth 3 --lambdas 1 1 -1 1", ("--lambdas 1.0 1.0 -1.0 1.0", "0 or")),
+    "negative λ": ("infopro --depth 3 --lambdas 1 1 -1 1", ("--lambdas 1 1 -1 1", "0 or")),
     "contrast and diversity": (
         "infopro --lambdas 1 1 1 1 --depth 2 --groups 2 --diversity 0.5",
         ("--loss contrast has none", "use --loss softmax, or --diversity 0"),

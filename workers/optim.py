@@ -56,6 +56,8 @@ class OptimConfig:
             yield f"--lr {self.lr}: must not be negative"
         if self.milestones is not None and self.schedule != "step":
             yield f"--milestones belong to --schedule step, not {self.schedule}: leave them out"
+        elif self.decay != (0.1,) and self.schedule != "step":
+            yield f"--decay belongs to --schedule step, not {self.schedule}: leave it out"
         drops = list(self.milestones or ())
         if drops != sorted(set(drops)) or min(drops, default=1) < 1:
             yield f"--milestones {' '.join(map(str, drops))}: epochs in rising order, from 1 on"
@@ -64,8 +66,6 @@ class OptimConfig:
                 f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
                 f"{len(self.drops)}, one per milestone"
             )
-        if self.decay != (0.1,) and self.schedule != "step":
-            yield f"--decay belongs to --schedule step, not {self.schedule}: leave it out"
         if self.optimizer == "adam" and (self.momentum, self.nesterov) != (0.9, True):
             yield "--momentum and --no-nesterov are of sgd: leave them out for adam"
         if self.warmup is not None and self.warmup < 0:
