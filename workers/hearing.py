@@ -124,8 +124,9 @@ class Hearing:
 
     def inbox(self, features: Tensor, inputs: Mapping[int, Tensor]) -> Inbox:
         """What the method finds; `inputs` has what earlier rows read, row 0 the images."""
+        decodes = self.plan.decodes and 0 in inputs
         return Inbox(
             features=features,
             contexts=tuple(inputs[context.source] for context in self.plan.contexts),
-            pixels=self.job.feed.denormalised(inputs[0]) if 0 in inputs else None,
+            pixels=self.job.feed.denormalised(inputs[0]) if decodes else None,
         )
