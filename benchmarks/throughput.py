@@ -66,7 +66,7 @@ def measured_cuts() -> list[str]:
     from workers.cost import measure
 
     torch.set_num_threads(1)
-    net = network("resnet32", None, (3, 32, 32), Style())
+    net = network("resnet32", None, (3, 32, 32), Style(), 10)
 
     def head(shape: tuple[int, ...]) -> torch.nn.Module:
         return build_head(

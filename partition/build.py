@@ -11,8 +11,10 @@ from partition.data_spec import DataSpec
 from partition.decoder import Decoder
 from partition.heads import build_head
 from partition.layers import Dropout, draw
+from partition.mirrors import Mirror, mirror
 from partition.networks import network
 from partition.networks.block import Piece
+from partition.networks.mirrored import Activated, PooledConv
 from partition.plan import ModulePlan, Plan
 from partition.sharing import join, pooled, window
 
@@ -22,10 +24,11 @@ class LocalModule(nn.Module):
 
     `trunk` maps what the module reads, (batch, *reads), to features (batch, *makes); `outlet` what
     leaves of them, (batch, *writes); `head` maps features to logits (batch, classes), or to what
-    its kind writes. `decoder` and `contexts` are None where the plan has none.
+    its kind writes. `decoder` and `contexts` are None where the plan has none. `mirrors` lead back
+    through blocks, by their names; `own_optimizers` are those that the method steps itself.
     """
 
-    def __init__(self, plan: ModulePlan, data: DataSpec, groups: int) -> None:
+    def __init__(self, plan: ModulePlan, data: DataSpec, groups: int, seed: int) -> None:
         super().__init__()
         self.plan, self.groups, self.classes = plan, groups, data.classes
         self.trunk = nn.Sequential()
@@ -33,10 +36,30 @@ class LocalModule(nn.Module):
         self.contexts: Contexts | None = None
         self.head = build_head(plan.head)
         self.decoder: Decoder | None = None
+        self.mirrors = nn.ModuleDict()
+        self.own_optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.seed = seed
         if plan.contexts:
             self.contexts = Contexts(plan.contexts, plan.reads_own, plan.reads[1:])
         if plan.decodes:
             self.decoder = Decoder(plan.makes[0], data.shape)
+
+    def layer(self, name: str) -> PooledConv | Activated:
+        """One block of a network that has mirrors."""
+        block = self.trunk.get_submodule(name)
+        assert isinstance(block, PooledConv | Activated)
+        return block
+
+    def mirror(self, name: str) -> Mirror:
+        """The mirror of that block."""
+        back = self.mirrors.get_submodule(name)
+        assert isinstance(back, Mirror)
+        return back
+
+    def learned(self) -> list[nn.Parameter]:
+        """What the run's own optimiser updates: everything but the feedback mirrors."""
+        own = set(self.mirrors.parameters())
+        return [parameter for parameter in self.parameters() if parameter not in own]
 
     def begin(self, step: int) -> None:
         """Draw this step's dropout masks."""
@@ -81,9 +104,9 @@ class LocalModule(nn.Module):
 def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str) -> LocalModule:
     """The module at `address`, drawn from `seed`: the same network on every grid."""
     mine = plan[address]
-    net = network(plan.network, plan.widths, plan.data.shape, plan.style)
+    net = network(plan.network, plan.widths, plan.data.shape, plan.style, plan.data.classes)
     blocks = {block.name: block for block in net.blocks}
-    module = LocalModule(mine, plan.data, len(plan.grid.rows[address.k]))
+    module = LocalModule(mine, plan.data, len(plan.grid.rows[address.k]), seed)
     for index, name in enumerate(mine.blocks):
         piece = Piece(group=address.g, groups=module.groups, whole=index == 0)
         module.trunk.add_module(name, blocks[name].build(piece))
@@ -93,6 +116,13 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
             module.outlet = outlet  # before a classifier at the end it is on the trunk's road
         elif any(outlet.children()):
             module.trunk.add_module(f"{name}-outlet", outlet)
+    if mine.mirrored:
+        shapes = _input_shapes(module.trunk, mine.reads)
+        for index, name in enumerate(mine.blocks, start=mine.first):
+            if index:
+                back = mirror(module.trunk.get_submodule(name), shapes[name])
+                draw(back, seed, f"mirror.{name}")
+                module.mirrors.add_module(name, back)
     for name in mine.blocks:
         draw(module.trunk.get_submodule(name), seed, f"trunk.{name}")
     behind = mine.blocks[-1] if mine.blocks else "all"
@@ -107,3 +137,14 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
     module.to(device=device, dtype=dtype)
     # torch's stubs leave out the overload for a layout alone
     return module.to(memory_format=layout)  # pyright: ignore
+
+
+@torch.no_grad()
+def _input_shapes(trunk: nn.Sequential, reads: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """What every block reads, per sample."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    x = torch.zeros(1, *reads)
+    for name, block in trunk.named_children():
+        shapes[name] = tuple(x.shape[1:])
+        x = block(x)
+    return shapes

@@ -36,7 +36,7 @@ class Heads:
 
     def place(self, k: int) -> float | None:
         """From 0 at the first row with an auxiliary net to 1 at the last; None for others."""
-        auxiliary = self.rows - (self.wiring.tail in TAILS)
+        auxiliary = self.rows - (self.wiring.tail in TAILS or self.net.classifies)
         if k >= auxiliary:
             return None
         return k / (auxiliary - 1) if auxiliary > 1 else 0.0
@@ -53,10 +53,12 @@ class Heads:
                 len(window(shape[0], groups, wiring.ratio, reader=group, source=h)) for h in others
             )
         pool = wiring.pool if wiring.share == "pooled" else None
-        tail = None if self.place(k) is not None else TAILS[wiring.tail]
-        kind = tail or wiring.head
-        embeds = 0 if tail else wiring.embeds
-        votes = not embeds and kind != "sim"
+        last = self.place(k) is None
+        kind = wiring.head
+        if last:
+            kind = "none" if self.net.classifies else TAILS[wiring.tail]
+        embeds = 0 if last else wiring.embeds
+        votes = last or (not embeds and kind not in ("sim", "none"))
         ratio = (wiring.ratio if gathers else 0.0) if groups > 1 else 1.0
         return HeadSpec(
             kind=kind,
@@ -97,8 +99,8 @@ class Heads:
 
     @property
     def linear(self) -> HeadSpec:
-        """Global average pooling and one linear layer: the end of the undivided network."""
-        return self._behind("0c1f")
+        """Global average pooling and one linear layer: the end of an undivided network."""
+        return self._behind("none" if self.net.classifies else "0c1f")
 
     def _behind(self, kind: HeadKind) -> HeadSpec:
         shape = self.made[-1]

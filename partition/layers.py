@@ -10,7 +10,7 @@ the same way, from hash(seed, name, step).
 import hashlib
 import math
 from collections.abc import Iterator
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -18,42 +18,61 @@ from torch import Tensor, nn
 from partition.spans import Span
 
 
-def generator(seed: int, name: str) -> torch.Generator:
-    """The random source of one parameter."""
+def generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """The random source of one parameter, or of whatever else has a name."""
     key = hashlib.sha256(f"{seed}/{name}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(key[:8], "little", signed=True))
+    source = torch.Generator(device)
+    return source.manual_seed(int.from_bytes(key[:8], "little", signed=True))
 
 
-def _uniform(shape: tuple[int, ...], fan_in: int, seed: int, name: str) -> Tensor:
+def uniform(shape: tuple[int, ...], fan_in: int, seed: int, name: str) -> Tensor:
     """U(-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default of linear layers and of biases."""
     bound = 1 / math.sqrt(fan_in)
     return torch.empty(shape).uniform_(-bound, bound, generator=generator(seed, name))
 
 
+@runtime_checkable
+class Drawn(Protocol):
+    """A layer that knows how its first weights are drawn."""
+
+    def draw(self, seed: int, name: str) -> None:
+        """Draw them whole from hash(seed, name), and take the own slice."""
+        ...
+
+
 class Conv(nn.Conv2d):
-    """A k×k convolution that reads `reads` and writes `writes` of a whole one."""
+    """A k×k convolution that reads `reads` and writes `writes` of a whole one.
+
+    `uniform`: its weight starts as PyTorch draws it by default, not as in He et al.
+    """
 
     def __init__(
-        self, reads: Span, writes: Span, kernel: int, stride: int = 1, *, bias: bool = False
+        self,
+        reads: Span,
+        writes: Span,
+        kernel: int,
+        stride: int = 1,
+        *,
+        bias: bool = False,
+        uniform: bool = False,
     ) -> None:
         super().__init__(reads.size, writes.size, kernel, stride, padding=kernel // 2, bias=bias)
-        self.reads, self.writes = reads, writes
+        self.reads, self.writes, self.uniform = reads, writes, uniform
 
     @torch.no_grad()
     def draw(self, seed: int, name: str) -> None:
-        """Weight N(0, 2 / (k² C_out)) with the whole layer's C_out."""
+        """Weight N(0, 2 / (k² C_out)) with the whole layer's C_out, or uniform; bias uniform."""
         area = self.kernel_size[0] * self.kernel_size[1]
-        whole = torch.randn(
-            self.writes.total,
-            self.reads.total,
-            *self.kernel_size,
-            generator=generator(seed, f"{name}.weight"),
-        )
-        whole *= math.sqrt(2 / (area * self.writes.total))
+        fan_in = area * self.reads.total
+        shape = (self.writes.total, self.reads.total, *self.kernel_size)
+        if self.uniform:
+            whole = uniform(shape, fan_in, seed, f"{name}.weight")
+        else:
+            whole = torch.randn(shape, generator=generator(seed, f"{name}.weight"))
+            whole *= math.sqrt(2 / (area * self.writes.total))
         self.weight.copy_(whole[self.writes.slice, self.reads.slice])
         if self.bias is not None:
-            fan_in = area * self.reads.total
-            bias = _uniform((self.writes.total,), fan_in, seed, f"{name}.bias")
+            bias = uniform((self.writes.total,), fan_in, seed, f"{name}.bias")
             self.bias.copy_(bias[self.writes.slice])
 
 
@@ -74,10 +93,10 @@ class Dense(nn.Linear):
         if self.zero:
             self.weight.zero_()
         else:
-            whole = _uniform((self.writes.total, total), total, seed, f"{name}.weight")
+            whole = uniform((self.writes.total, total), total, seed, f"{name}.weight")
             self.weight.copy_(whole[self.writes.slice, self.reads.slice])
         if self.bias is not None:  # pyright: ignore[reportUnnecessaryComparison]
-            bias = _uniform((self.writes.total,), total, seed, f"{name}.bias")
+            bias = uniform((self.writes.total,), total, seed, f"{name}.bias")
             self.bias.copy_(bias[self.writes.slice])
 
 
@@ -121,10 +140,10 @@ class Flat(nn.Module):
 
 
 def draw(module: nn.Module, seed: int, prefix: str) -> None:
-    """Draw every layer below `module`; names are `prefix` plus the path within the module.
+    """Draw every layer below `module` that can; names are `prefix` plus the path within the module.
 
     Batch-norm starts at weight 1, bias 0, as constructed.
     """
     for path, layer in cast(Iterator[tuple[str, nn.Module]], module.named_modules()):
-        if isinstance(layer, Conv | Dense | Dropout):
+        if isinstance(layer, Drawn):
             layer.draw(seed, f"{prefix}.{path}")

@@ -25,8 +25,10 @@ class ModulePlan:
     of the trunk's features, `writes` what leaves of them, pooled on the way to the next row.
     `place` runs from 0 at the first boundary with an auxiliary net to 1 at the last; None for a
     module without one: the read-out head, and the end of a trunk that ends in its classifier.
-    `contexts` supplement the channels `reads_own` of what the module reads. `macs` counts the
-    forward pass of all parts for one sample.
+    `first` is the index of its first block in the network; with `mirrored`, every block but the
+    network's first has a feedback mirror. `contexts` supplement the channels `reads_own` of what
+    the module reads. `macs` counts the forward pass of all parts for one sample, and a batch's
+    feedback iterations.
     """
 
     address: Address
@@ -39,15 +41,19 @@ class ModulePlan:
     contexts: tuple[ContextSpec, ...]
     reads_own: Span
     decodes: bool
+    first: int
+    mirrored: bool
     parameters: int
     trunk_macs: int
     context_macs: int
     head_macs: int
     decoder_macs: int
+    feedback_macs: int
 
     @property
     def macs(self) -> int:
-        return self.trunk_macs + self.context_macs + self.head_macs + self.decoder_macs
+        own = self.trunk_macs + self.context_macs + self.head_macs + self.decoder_macs
+        return own + self.feedback_macs
 
     @property
     def hears_image(self) -> bool:
@@ -105,8 +111,12 @@ class Plan:
 
     @property
     def training_speedup(self) -> float:
-        """Whole network over slowest process, in MACs; communication is not counted."""
-        return self.whole_macs / self.rank_macs(self.slowest_rank)
+        """Whole network over slowest process, in MACs; communication is not counted.
+
+        With feedback training the whole network trains its mirrors too.
+        """
+        whole = self.whole_macs + sum(module.feedback_macs for module in self.modules)
+        return whole / self.rank_macs(self.slowest_rank)
 
     @property
     def inference_speedup(self) -> float:

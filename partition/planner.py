@@ -13,6 +13,7 @@ from partition.decoder import Decoder
 from partition.head_specs import Heads
 from partition.heads import build_head
 from partition.heads.spec import HeadSpec
+from partition.mirrors import mirror
 from partition.networks import network
 from partition.networks.block import Network, Piece
 from partition.papers import published_cuts
@@ -27,14 +28,17 @@ def plan(request: Request) -> Plan:
     """The plan for `request`. Raises BadInput with every problem there is."""
     config, net, problems = request.config, None, list[str]()
     try:
-        net = network(config.network, config.widths, request.data.shape, config.style)
+        net = network(
+            config.network, config.widths, request.data.shape, config.style, request.data.classes
+        )
         problems += cut_problems(request, net)
     except BadInput as error:
         problems += error.problems
     problems = [*grid_problems(request, net), *problems]
     if problems or net is None:
         raise BadInput(problems)
-    grid = Grid(groups=config.groups_per_row, readout=request.wiring.tail == "head")
+    readout = request.wiring.tail == "head" and not net.classifies
+    grid = Grid(groups=config.groups_per_row, readout=readout)
     draft = _Draft(request, net, grid)
     problems += map_problems(request.wiring, shapes=draft.shapes, made=draft.made)
     if not problems:  # it can be cut
@@ -145,7 +149,8 @@ class _Draft:
         own = Span.of(self.shapes[start][0], 0, groups)
         deep = context_specs(k, self.shapes[:1], memory=0, image=self.request.wiring.image)
         context = self._context_count(deep, own, start).macs
-        return self._trunk_macs(start, stop, 0, groups) + head + context
+        trunk = self._trunk_macs(start, stop, 0, groups)
+        return trunk + head + context + self._feedback_macs(range(start, stop))
 
     @cached_property
     def rows(self) -> list[range]:
@@ -187,7 +192,7 @@ class _Draft:
         contexts = context_specs(k, inputs, memory=wiring.memory, image=wiring.image)
         context = self._context_count(contexts, reads_own, blocks.start)
         decodes = wiring.decoder and place is not None
-        parts = [*pieces, head, context]
+        parts = [*pieces, head, context, *self._mirrors(blocks)]
         decoder = Count(macs=0, parameters=0, shape=())
         if decodes:
             decoder = self._decoder_count(makes[0], makes[1:])
@@ -202,12 +207,37 @@ class _Draft:
             contexts=contexts,
             reads_own=reads_own,
             decodes=decodes,
+            first=blocks.start,
+            mirrored=bool(self.request.wiring.feedback),
             parameters=sum(part.parameters for part in [*parts, decoder]),
             trunk_macs=sum(piece.macs for piece in pieces),
             context_macs=context.macs,
             head_macs=head.macs,
             decoder_macs=decoder.macs,
+            feedback_macs=self._feedback_macs(blocks),
         )
+
+    def _mirrors(self, blocks: range) -> list[Count]:
+        """The parameters of the feedback mirrors; what they compute depends on the method."""
+        if not self.request.wiring.feedback:
+            return []
+        whole = Piece(group=0, groups=1, whole=True)
+        with torch.device("meta"):
+            built = [mirror(self.net.blocks[i].build(whole), self.shapes[i]) for i in blocks if i]
+        return [
+            Count(macs=0, parameters=sum(p.numel() for p in layer.parameters()), shape=())
+            for layer in built
+        ]
+
+    def _feedback_macs(self, blocks: range) -> int:
+        """An iteration is one forward pass of the block, and three of its mirror, there and back.
+
+        A mirror costs what its block does, and its gradient once more: seven passes (dtp §5.2).
+        """
+        iterations = self.request.wiring.feedback
+        if not iterations:
+            return 0
+        return sum(7 * iterations[i - 1] * self._piece(i, i, 0, 1).macs for i in blocks if i)
 
     def _readout(self) -> ModulePlan:
         spec, shape = self.heads.readout, self.shapes[-1]
@@ -223,11 +253,14 @@ class _Draft:
             contexts=(),
             reads_own=Span.whole(shape[0]),
             decodes=False,
+            first=len(self.net.blocks),
+            mirrored=False,
             parameters=head.parameters,
             trunk_macs=0,
             context_macs=0,
             head_macs=head.macs,
             decoder_macs=0,
+            feedback_macs=0,
         )
 
     def _whole(self, groups: tuple[int, ...]) -> Count:

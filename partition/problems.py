@@ -59,6 +59,21 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
             "more, or a --mode that looks back less"
         )
     yield from _replay_problems(request)
+    if wiring.feedback and net is not None:
+        layers = len(net.blocks) - 1
+        if not net.classifies:
+            yield f"{request.method} needs feedback mirrors: --network simple_vgg or lenet"
+        elif len(wiring.feedback) != layers:
+            given = " ".join(map(str, wiring.feedback))
+            yield f"--iterations {given}: {net.name} takes {layers}, all layers but the first"
+    if max(groups, default=1) > 1 and (wiring.feedback or (net is not None and net.classifies)):
+        yield (
+            "--groups: a target is one for a whole layer, which learns from all of its channels at "
+            "once: leave --groups out"
+            if wiring.feedback
+            else f"--groups: the layers of {request.config.network} are not made in slices: leave "
+            "--groups out"
+        )
     if not wiring.local and (config.depth, *groups) != (1, 1):
         yield (
             f"{request.method} trains the whole network in one module: leave out --depth and "
@@ -83,6 +98,8 @@ def _replay_problems(request: Request) -> Iterator[str]:
             "--replay lets every row choose its batch, and a context must be of the same one: "
             "leave out --mode or --replay"
         )
+    if wiring.feedback:
+        yield "--replay lets every row choose its batch, and a target must be of the same one"
     if config.depth < 2:
         yield "--replay keeps what the row before sent: it needs --depth 2 or more"
 

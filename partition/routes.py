@@ -31,6 +31,7 @@ def draw_routes(
               channels of it. Over s rows the window is s times as long: the reader is s behind
     peer      every module of a row → the others: its features for their heads (`share`), its
               softmax vector (`compare`); a last row without a read-out head: its ballots
+    target    every module of a row → the one before: what that one should have made (`feedback`)
     permit    k0g0 → the others of row 0: nothing but leave to begin
     """
 
@@ -74,6 +75,10 @@ def draw_routes(
                     yield source, target, Kind.PEER, "votes", (vote,), ()
                 if row is rows_of_grid[-1]:
                     yield source, target, Kind.PEER, "ballots", (), (ballot,)
+        for row, following in pairwise(rows_of_grid) if wiring.feedback else ():
+            (source,), (target,) = following, row
+            aim = maps(modules[target].writes)
+            yield source, target, Kind.TARGET, "target", (aim,), ()
         first, *others = rows_of_grid[0]
         for target in others:
             yield first, target, Kind.PERMIT, "permit", (), ()

@@ -7,7 +7,7 @@ AuxiliaryKind = Literal[
     "0c1f", "0c2f", "1c1f", "1c2f", "1c3f", "2c2f", "mlp", "mlp-sr", "cnn", "layers",
 ]  # fmt: skip
 PredSimKind = Literal["predsim", "pred", "sim"]
-HeadKind = AuxiliaryKind | PredSimKind | Literal["mlp2"]
+HeadKind = AuxiliaryKind | PredSimKind | Literal["mlp2", "none"]
 Share = Literal["pooled", "maps", "none"]
 Tail = Literal["head", "aux", "fc", "mlp"]
 TAILS: dict[Tail, HeadKind] = {"fc": "0c1f", "mlp": "mlp2"}
@@ -30,6 +30,8 @@ class Wiring:
     - `compare`: whether they also exchange their softmax vectors (the diversity term).
     - `decoder`: every module with an auxiliary net also reconstructs the image.
     - `memory`, `image`: the contexts of every module but row 0's (ContSup).
+    - `feedback`: every module hears, from the next row, a target for what it made (DTP); the
+      numbers are of the feedback iterations per batch, for every block but the first.
     - `local`: False for a method that can not be cut (backprop).
     """
 
@@ -49,4 +51,5 @@ class Wiring:
     decoder: bool = False
     memory: int = 0
     image: bool = False
+    feedback: tuple[int, ...] = ()
     local: bool = True

@@ -75,15 +75,18 @@ def plan_table(plan: Plan) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("module", "rank", "blocks", "reads", "writes", "head", "hears"):
         table.add_column(name, overflow="fold")
-    context = ("context/step",) if contexts else ()
+    feedback = any(module.feedback_macs for module in plan.modules)
+    context = ("context/step",) * contexts + ("targets/step",) * feedback
     for name in ("ahead/step", *context, "peers/step", "parameters", "kMACs", "of which head"):
         table.add_column(name, justify="right")
-    for name in ("contexts",) * contexts + ("decoder",) * decoders:
+    for name in ("contexts",) * contexts + ("decoder",) * decoders + ("feedback",) * feedback:
         table.add_column(name, justify="right")
     for module in plan.modules:
         sent = plan.sent_bytes(module.address)
         more = [module.context_macs] * contexts + [module.decoder_macs] * decoders
-        kinds = (Kind.AHEAD, Kind.CONTEXT, Kind.PEER) if contexts else (Kind.AHEAD, Kind.PEER)
+        more += [module.feedback_macs] * feedback
+        between = (Kind.CONTEXT,) * contexts + (Kind.TARGET,) * feedback
+        kinds = (Kind.AHEAD, *between, Kind.PEER)
         table.add_row(
             str(module.address),
             str(plan.grid.rank(module.address)),

@@ -330,7 +330,7 @@ def test_several_problems_come_in_one_go_and_nothing_was_started(tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "fragments"),
     [
-        ("train gndgl", ("gn-dgl, dgl, infopro, contsup, predsim, backprop",)),
+        ("train gndgl", ("gn-dgl, dgl, infopro, contsup, predsim, dtp, backprop",)),
         ("train dgl --share maps", ("--share", "launch.py train gn-dgl --help")),
         ("train --dept 2", ("--depth INT",)),
         ("train dgl --head predsim", ("'predsim'", "'1c2f'", "'mlp-sr'", "dgl --help")),

@@ -169,7 +169,7 @@ def same_numbers(spec: HeadSpec, batch: int = 4) -> None:
 
 
 def test_every_kind_is_known_here() -> None:
-    assert {*CONV_FC, *MLP, *PREDSIM, "layers"} == set(BUILDERS)
+    assert {*CONV_FC, *MLP, *PREDSIM, "layers", "none"} == set(BUILDERS)
 
 
 @pytest.mark.parametrize("shape", [MAPS, FLAT], ids=["maps", "flat"])
@@ -298,7 +298,8 @@ def test_pooling_of_vgg6a(
 
 @pytest.mark.parametrize(
     ("kind", "shape"),  # blocks are copied for maps alone
-    [(k, s) for k in BUILDERS if k != "sim" for s in (MAPS, FLAT) if (k, s) != ("layers", FLAT)],
+    [(k, s) for k in (*CONV_FC, *MLP, "pred", "predsim") for s in (MAPS, FLAT)]
+    + [("layers", MAPS)],
 )
 def test_what_writes_may_start_at_zero(kind: HeadKind, shape: tuple[int, ...]) -> None:
     x = torch.randn(3, *shape, dtype=torch.float64)

@@ -180,7 +180,7 @@ def test_block_costs_are_measured_for_every_block() -> None:
             )
         )
 
-    net = network("resnet8", None, (3, 16, 16), Style())
+    net = network("resnet8", None, (3, 16, 16), Style(), 5)
     costs = measure(net, head, shape=(3, 16, 16), batch=4, repetitions=1)
     assert [cost.name for cost in costs] == [block.name for block in net.blocks]
     assert all(cost.block > 0 and cost.head > 0 for cost in costs)

@@ -22,6 +22,7 @@ from tests.runs import until
 from tests.test_exactness import GRIDS, STEPS, batches, monolith, rates, worst
 from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
+from workers.methods.dtp import DTP
 from workers.methods.gn_dgl import GNDGL
 from workers.methods.infopro import InfoPro
 from workers.methods.method import Method
@@ -114,7 +115,13 @@ def test_processes_compute_what_lockstep_and_the_monolith_compute(
 
 ADAM = replace(OPTIM, optimizer="adam", lr=1e-3, weight_decay=0.0)
 LAMBDAS = (5.0, 0.5, 0.25, 2.0)
+FEW: dict[str, Any] = {"iterations": (3, 2, 4), "noise": (0.4, 0.4, 0.1)}
 OTHERS: dict[str, tuple[Method, OptimConfig, dict[str, Any]]] = {
+    "dtp": (
+        DTP(**FEW, feedback_lr=(1e-3, 1e-3, 1e-2)),
+        OPTIM,
+        {"depth": 3, "groups": 1, "network": "lenet", "widths": (4, 6, 8)},
+    ),
     "infopro": (InfoPro(lambdas=LAMBDAS), OPTIM, {"depth": 3, "groups": 1}),
     "contsup": (
         ContSup(mode="R1E", loss="softmax", share="maps", diversity=0.5),

@@ -9,6 +9,7 @@ from tests.grids import OPTIM, job_of, lockstep, planned, states
 from workers import checkpoint
 from workers.methods import AnyMethod
 from workers.methods.contsup import ContSup
+from workers.methods.dtp import DTP
 from workers.methods.predsim import PredSim
 from workers.optim import OptimConfig
 
@@ -20,10 +21,15 @@ CASES: list[tuple[AnyMethod, OptimConfig, dict[str, object]]] = [
         {"network": "vgg6a", "widths": (5, 7, 8, 7, 9), "dropout": 0.2, "groups": (2, 3, 1)},
     ),
     (ContSup(loss="softmax"), OPTIM, {"groups": 2}),
+    (
+        DTP(iterations=(3, 2, 4), noise=(0.4, 0.4, 0.1), feedback_lr=(1e-3, 1e-3, 1e-2)),
+        OPTIM,
+        {"network": "lenet", "widths": (4, 6, 8), "groups": 1},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("method", "optim", "grid"), CASES, ids=["adam", "sgd"])
+@pytest.mark.parametrize(("method", "optim", "grid"), CASES, ids=["adam", "sgd", "feedback"])
 def test_going_on_is_never_having_stopped(
     method: AnyMethod, optim: OptimConfig, grid: dict[str, object], tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ written aside and renamed, the JSON last, so what is there is whole.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -45,7 +45,7 @@ def folder(root: Path, turn: int) -> Path:
 def store(
     root: Path,
     module: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     *,
     address: Address,
     turn: int,
@@ -55,10 +55,11 @@ def store(
     """Write one module's part of the checkpoint of `turn`."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
     for name, parameter in module.named_parameters():
-        kept = cast(dict[str, Tensor | None], optimizer.state.get(parameter, {}))
-        for key, tensor in kept.items():  # momentum; Adam's moments and steps
-            if tensor is not None:
-                tensors[f"optimizer.{key}.{name}"] = tensor
+        for optimizer in optimizers:
+            kept = cast(dict[str, Tensor | None], optimizer.state.get(parameter, {}))
+            for key, tensor in kept.items():  # momentum; Adam's moments and steps
+                if tensor is not None:
+                    tensors[f"optimizer.{key}.{name}"] = tensor
     content = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
     note = Note(
         format=FORMAT,
@@ -78,7 +79,7 @@ def store(
 def restore(
     root: Path,
     module: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
     *,
     address: Address,
     turn: int,
@@ -111,7 +112,12 @@ def restore(
             parameter = parameters[name]
             if tensor.shape == parameter.shape:  # as the parameter lies in memory
                 tensor = torch.empty_like(parameter).copy_(tensor)
-            cast(dict[str, Tensor], optimizer.state[parameter])[key] = tensor
+            (owner,) = (o for o in optimizers if _updates(o, parameter))
+            cast(dict[str, Tensor], owner.state[parameter])[key] = tensor
+
+
+def _updates(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
+    return any(parameter is p for group in optimizer.param_groups for p in group["params"])
 
 
 def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[Note]:

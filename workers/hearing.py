@@ -76,7 +76,7 @@ class Hearing:
             self.check(turn, heard, ends)
             inputs[k] = joined(heard)
         ballots = [] if turn.learns else [message.tensors[1] for message in messages]
-        return Heard(self.inbox(joined(messages), inputs), turn.step, ballots)
+        return Heard(self.inbox(joined(messages), inputs, turn.step), turn.step, ballots)
 
     def done(self) -> Generator[Wait, None, Stop | None]:
         """After the last turn: nothing is left to hear."""
@@ -94,7 +94,7 @@ class Hearing:
         for end in self.ports.permits:
             yield from send(end, Message(turn=turn.index))
         inputs = self.images(turn, turn.step)
-        return Heard(self.inbox(inputs[0], inputs), turn.step)
+        return Heard(self.inbox(inputs[0], inputs, turn.step), turn.step)
 
     def check(self, turn: Turn, messages: Sequence[Message], ends: Sequence[Receiver]) -> None:
         """Every message is of this turn's batch. Raises WrongMessage."""
@@ -122,11 +122,12 @@ class Hearing:
         layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
         return {0: images.to(self.job.device, memory_format=layout)}
 
-    def inbox(self, features: Tensor, inputs: Mapping[int, Tensor]) -> Inbox:
+    def inbox(self, features: Tensor, inputs: Mapping[int, Tensor], step: int) -> Inbox:
         """What the method finds; `inputs` has what earlier rows read, row 0 the images."""
         decodes = self.plan.decodes and 0 in inputs
         return Inbox(
             features=features,
+            step=step,
             contexts=tuple(inputs[context.source] for context in self.plan.contexts),
             pixels=self.job.feed.denormalised(inputs[0]) if decodes else None,
         )

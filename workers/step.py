@@ -11,7 +11,7 @@ A step does no IO: what leaves the module is yielded, what arrives is the value 
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -32,6 +32,18 @@ class SendContext:
 
 
 @dataclass(frozen=True)
+class AwaitTarget:
+    """Answered with what the next row says this module should have made, (batch, *writes)."""
+
+
+@dataclass(frozen=True)
+class SendTarget:
+    """What the row before should have made, (batch, *reads)."""
+
+    target: Tensor
+
+
+@dataclass(frozen=True)
 class Exchange:
     """One tensor for each peer of the row; answered with theirs, in group order."""
 
@@ -40,7 +52,7 @@ class Exchange:
 
 
 T = TypeVar("T")
-Step = Generator[SendAhead | SendContext | Exchange, Any, T]
+Step = Generator[SendAhead | SendContext | Exchange | AwaitTarget | SendTarget, Any, T]
 
 
 def send_ahead(features: Tensor) -> Step[None]:
@@ -56,6 +68,17 @@ def send_context(part: Tensor) -> Step[None]:
     yield SendContext(part.detach())
 
 
+def await_target() -> Step[Tensor]:
+    """Wait for the target of this batch from the next row."""
+    target: Tensor = yield AwaitTarget()
+    return target
+
+
+def send_target(target: Tensor) -> Step[None]:
+    """Tell the row before what it should have made, detached; nobody hears it from row 0."""
+    yield SendTarget(target.detach())
+
+
 def exchange(name: str, tensors: Sequence[Tensor]) -> Step[list[Tensor]]:
     """Show each peer its tensor, detached; theirs in group order, [] in a row of one."""
     others: list[Tensor] = yield Exchange(name, [tensor.detach() for tensor in tensors])
@@ -67,11 +90,12 @@ class Inbox:
     """What a module has at hand for one batch.
 
     `features` is (batch, *reads): the image in row 0, else all groups of the row before, joined.
-    `contexts` has one tensor for each of the plan's; `pixels` is the image in [0, 1], for a module
-    that reconstructs it.
+    `step` names the batch. `contexts` has one tensor for each of the plan's; `pixels` is the image
+    in [0, 1], for a module that reconstructs it.
     """
 
     features: Tensor
+    step: int
     contexts: tuple[Tensor, ...] = ()
     pixels: Tensor | None = None
 
@@ -80,11 +104,12 @@ class Inbox:
 class Lesson:
     """What a step learnt: named losses (scalars, summed for the backward pass).
 
-    `logits`, (batch, classes), are None for a module that has none.
+    `logits`, (batch, classes), are None for a module that has none. `notes` are only written down.
     """
 
     losses: dict[str, Tensor]
     logits: Tensor | None
+    notes: dict[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ def update(
     """
     total = torch.stack(list(lesson.losses.values())).sum()
     values = {"loss": total.item()}
-    values |= {name: loss.item() for name, loss in lesson.losses.items()}
+    values |= {name: loss.item() for name, loss in lesson.losses.items()} | lesson.notes
     if not torch.isfinite(total):
         named = ", ".join(f"{name} {values[name]}" for name in lesson.losses)
         raise Diverged(f"the loss is {values['loss']} ({named}); try a lower --lr or --clip-norm")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from comm.address import Address
-from comm.channel import Sender, Wait, Waits, send
+from comm.channel import Sender, Wait, Waits, receive, send
 from comm.errors import Diverged
 from comm.message import Flag, Message
 from comm.ports import Ports
@@ -30,7 +30,7 @@ from workers.record import Recorder
 from workers.replay import Rereading
 from workers.schedule import Turn
 from workers.state import DONE, State
-from workers.step import Exchange, SendAhead, SendContext, Step
+from workers.step import AwaitTarget, Exchange, SendAhead, SendContext, SendTarget, Step
 from workers.update import update
 
 T = TypeVar("T")
@@ -62,7 +62,8 @@ class Worker:
         self.state = State(address)
         self.stopped_at: int | None = None
         self.module: LocalModule = build(job.plan, address, seed=job.seed, device=job.device)
-        self.optimizer = optimizer(self.module.parameters(), job.optim)
+        self.optimizer = optimizer(self.module.learned(), job.optim)
+        self.optimizers = [self.optimizer, *job.method.prepared(self.module)]
         self._rate = LearningRate(
             config=job.optim, batch=job.plan.batch, steps_per_epoch=job.feed.steps_per_epoch
         )
@@ -77,7 +78,7 @@ class Worker:
             checkpoint.restore(
                 job.checkpoints,
                 self.module,
-                self.optimizer,
+                self.optimizers,
                 address=address,
                 turn=job.restore,
                 plan=job.plan.digest,
@@ -219,6 +220,13 @@ class Worker:
                 case SendContext(part):
                     answer = None
                     yield from self._spread(turn, batch, self.ports.inputs, part)
+                case AwaitTarget():
+                    assert self.ports.target is not None  # a wiring with targets
+                    heard = yield from self._timed(receive(self.ports.target, turn.index))
+                    answer = heard.tensors[0]
+                case SendTarget(target):
+                    answer = None
+                    yield from self._spread(turn, batch, self.ports.targets, target)
                 case Exchange(name, tensors):
                     answer = []
                     if self._peers:
@@ -269,7 +277,7 @@ class Worker:
         checkpoint.store(
             self.job.checkpoints,
             self.module,
-            self.optimizer,
+            self.optimizers,
             address=self.address,
             turn=turn,
             step=step,

@@ -14,6 +14,12 @@ from partition.heads.predsim import PredSim
 from partition.heads.spec import HeadSpec
 from partition.wiring import HeadKind
 
+
+def nothing(spec: HeadSpec) -> nn.Module:
+    """No head: the trunk's own logits, where it ends in a classifier, are the module's."""
+    return nn.Identity()
+
+
 BUILDERS: dict[HeadKind, Callable[[HeadSpec], nn.Module]] = {
     "0c1f": conv_fc,
     "0c2f": conv_fc,
@@ -29,6 +35,7 @@ BUILDERS: dict[HeadKind, Callable[[HeadSpec], nn.Module]] = {
     "pred": PredSim,
     "sim": PredSim,
     "predsim": PredSim,
+    "none": nothing,
 }
 
 

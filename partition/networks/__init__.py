@@ -5,20 +5,21 @@ from collections.abc import Callable
 from comm.errors import BadInput
 from partition.nearest import nearest
 from partition.networks.block import Network, Style
+from partition.networks.mirrored import lenet, simple_vgg
 from partition.networks.mlp import mlp
 from partition.networks.resnet import resnet
 from partition.networks.vgg import cnn6, vgg6a
 
 Widths = tuple[int, ...]
 Shape = tuple[int, int, int]
-Build = Callable[[str, Widths, Shape, Style], Network]
+Build = Callable[[str, Widths, Shape, Style, int], Network]
 
 STAGES = "four widths (stem and three stages)"
 LAYERS = "one width per layer"
 
 
 def _resnet(blocks: int, widths: Widths = (16, 16, 32, 64)) -> tuple[Widths, str, Build]:
-    def build(name: str, widths: Widths, shape: Shape, style: Style) -> Network:
+    def build(name: str, widths: Widths, shape: Shape, style: Style, _: int) -> Network:
         w0, w1, w2, w3 = widths
         return resnet(name, blocks, (w0, w1, w2, w3), shape[0], style)
 
@@ -38,11 +39,13 @@ NETWORKS: dict[str, tuple[Widths, str, Build]] = {
     "vgg6a": ((128, 256, 512, 512, 1024), LAYERS, vgg6a),
     "vgg6a-x2": ((256, 512, 1024, 1024, 1024), LAYERS, vgg6a),
     "vgg6a-x3": ((384, 768, 1536, 1536, 1024), LAYERS, vgg6a),
+    "simple_vgg": ((128, 128, 256, 256, 512), LAYERS, simple_vgg),
+    "lenet": ((32, 64, 512), LAYERS, lenet),
     "cnn6": ((128, 256, 256, 512, 512, 512), LAYERS, cnn6),
 }
 
 
-def network(name: str, widths: Widths | None, shape: Shape, style: Style) -> Network:
+def network(name: str, widths: Widths | None, shape: Shape, style: Style, classes: int) -> Network:
     """The named network with `widths` (its own if None) for images of `shape`. Raises BadInput."""
     if name not in NETWORKS:
         raise BadInput([f"unknown network {name!r}{nearest(name, NETWORKS)}"])
@@ -57,4 +60,4 @@ def network(name: str, widths: Widths | None, shape: Shape, style: Style) -> Net
         )
     if name.startswith("vgg") and min(shape[1:]) < 8:
         raise BadInput([f"{name} halves its maps three times: images of {shape[1:]} are too small"])
-    return build(name, widths or standard, shape, style)
+    return build(name, widths or standard, shape, style, classes)

@@ -52,10 +52,12 @@ class Network:
     """A whole network, from the image to the last features; heads are not part of it.
 
     `base` is the width that auxiliary nets are measured by: their hidden layer has 8 * base units
-    (`spec` §1.3: 128 * w0 / 16). `even` says that groups must divide every width.
+    (`spec` §1.3: 128 * w0 / 16). `even` says that groups must divide every width. A network that
+    `classifies` ends in its own class logits and can not be split in groups.
     """
 
     name: str
     blocks: tuple[Block, ...]
     base: int
     even: bool = True
+    classifies: bool = False

@@ -24,7 +24,9 @@ class Layer(nn.Module):
         return self.relu(self.bn(self.linear(x.flatten(1))))
 
 
-def mlp(name: str, widths: tuple[int, ...], shape: tuple[int, int, int], _: Style) -> Network:
+def mlp(
+    name: str, widths: tuple[int, ...], shape: tuple[int, int, int], _: Style, __: int
+) -> Network:
     """One block per width; the first reads the flattened image of `shape`."""
     befores = (math.prod(shape), *widths)
 

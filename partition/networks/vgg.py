@@ -84,7 +84,9 @@ def _convolutions(
     return [block(i, b, w) for i, (b, w) in enumerate(zip(befores, widths, strict=False), start=1)]
 
 
-def vgg6a(name: str, widths: tuple[int, ...], shape: tuple[int, int, int], style: Style) -> Network:
+def vgg6a(
+    name: str, widths: tuple[int, ...], shape: tuple[int, int, int], style: Style, _: int
+) -> Network:
     """Four convolutions with biases and a linear layer; `widths` are theirs."""
     channels, height, width = shape
     *maps, last = widths
@@ -99,7 +101,9 @@ def vgg6a(name: str, widths: tuple[int, ...], shape: tuple[int, int, int], style
     return Network(name=name, blocks=(*blocks, linear), base=16, even=False)
 
 
-def cnn6(name: str, widths: tuple[int, ...], shape: tuple[int, int, int], style: Style) -> Network:
+def cnn6(
+    name: str, widths: tuple[int, ...], shape: tuple[int, int, int], style: Style, _: int
+) -> Network:
     """Six convolutions, no linear layer: the head is one."""
     blocks = _convolutions(widths, shape[0], (1, 3), bias=False, style=style)
     return Network(name=name, blocks=tuple(blocks), base=16, even=False)

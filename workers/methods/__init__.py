@@ -10,6 +10,7 @@ import tyro
 from workers.methods.backprop import Backprop
 from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
+from workers.methods.dtp import DTP
 from workers.methods.gn_dgl import GNDGL
 from workers.methods.infopro import InfoPro
 from workers.methods.method import Method
@@ -21,6 +22,7 @@ AnyMethod = (
     | Annotated[InfoPro, tyro.conf.subcommand("infopro")]
     | Annotated[ContSup, tyro.conf.subcommand("contsup")]
     | Annotated[PredSim, tyro.conf.subcommand("predsim")]
+    | Annotated[DTP, tyro.conf.subcommand("dtp")]
     | Annotated[Backprop, tyro.conf.subcommand("backprop")]
 )
 

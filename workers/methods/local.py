@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
+import torch
 from torch import Tensor
 from torch.nn.functional import softmax
 
@@ -30,6 +31,10 @@ class Local:
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """None."""
         yield from ()
+
+    def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:
+        """None: the run's own optimiser updates everything."""
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol, Self
 
+import torch
 from torch import Tensor
 
 from partition.build import LocalModule
@@ -25,6 +26,10 @@ class Method(Protocol):
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """What is wrong with this configuration, if anything."""
+        ...
+
+    def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:
+        """Called once per module: the optimisers that the method steps itself."""
         ...
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:

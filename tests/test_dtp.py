@@ -1,0 +1,284 @@
+"""DTP on the grid: the published oracle's numbers, whichever way the layers are spread.
+
+The oracle (spec: dtp §4.2) was made by an implementation written from the formulas and agreed with
+the authors' sequential code. Float64, simple_vgg, batch 4.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from comm.errors import BadInput
+from partition.build import LocalModule
+from partition.config import GridConfig
+from partition.data_spec import DataSpec
+from partition.plan import Plan
+from partition.planner import plan
+from partition.request import Request
+from tests.grids import Notebook
+from workers.drive import drive
+from workers.grid import hire
+from workers.job import Job
+from workers.methods.backprop import Backprop
+from workers.methods.dtp import DTP, Layer
+from workers.methods.method import Method
+from workers.optim import OptimConfig
+from workers.schedule import training
+from workers.worker import Worker
+
+LAYERS = ("conv_0", "conv_1", "conv_2", "conv_3", "conv_4", "fc")
+READ = (3, 128, 128, 256, 256)
+MADE = (128, 128, 256, 256, 512)
+OPTIM = OptimConfig(
+    epochs=1, lr=0.05, schedule="constant", nesterov=False, momentum=0.9, weight_decay=1e-4
+)
+
+# Step 0 of §4.2, by layer.
+NORMS = (250.187772, 75.129335, 31.717236, 8.155063, 2.691286, 0.294833)
+LAST_FEEDBACK = (-275.586265979, -205.901711022, 8.015172604, 1.453656893, 0.891413898)
+MIRRORS = (6.097936826, 9.520935860, 16.505469458, 14.562643181, 9.557070439)
+LOSSES = (0.0234277962, 0.0882351586, 0.2827112276, 0.3452958787, 1.9849833289, 0.2203415880)
+GRADIENTS = (0.561839045, 4.014525464, 4.172392862, 4.182040863, 4.289742680, 0.492945275)
+WEIGHTS = (6.497725715, 6.533221462, 9.241671781, 9.236224449, 13.072731191, 1.845937696)
+
+
+class OracleFeed:
+    """The oracle's random batches: stands where `Feed` stands."""
+
+    steps_per_epoch = 8
+
+    def rows(self, step: int) -> int:
+        return 4
+
+    def images(self, step: int) -> Tensor:
+        return self._draw(step)[0]
+
+    def labels(self, step: int) -> Tensor:
+        return self._draw(step)[1]
+
+    def _draw(self, step: int) -> tuple[Tensor, Tensor]:
+        source = torch.Generator().manual_seed(5000 + step)
+        images = torch.randn(4, 3, 32, 32, generator=source, dtype=torch.float64)
+        return images, torch.randint(0, 10, (4,), generator=source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OracleDTP(DTP):
+    """With the oracle's noise: one generator per layer, seeded once and never reset."""
+
+    sources: dict[str, torch.Generator] = field(default_factory=dict)
+
+    def source(self, module: LocalModule, layer: Layer, step: int) -> torch.Generator:
+        if layer.name not in self.sources:
+            fresh = torch.Generator().manual_seed(1000 + layer.index)
+            self.sources[layer.name] = fresh
+        return self.sources[layer.name]
+
+
+def oracle_weights() -> dict[str, Tensor]:
+    """Drawn in the oracle's order, by "trunk.<layer>" and "mirror.<layer>"."""
+    torch.manual_seed(0)
+    drawn: dict[str, nn.Module] = {}
+    for index, made in enumerate(MADE):
+        drawn[f"trunk.conv_{index}"] = nn.Conv2d(READ[index], made, 3, padding=1)
+    drawn["trunk.fc"] = nn.Linear(512, 10)
+    drawn["mirror.fc"] = nn.Linear(10, 512)
+    for index, made in reversed(list(enumerate(MADE))):
+        drawn[f"mirror.conv_{index}"] = nn.ConvTranspose2d(made, READ[index], 3, padding=1)
+    return {
+        f"{name}.{part}": tensor.detach().double()
+        for name, layer in drawn.items()
+        for part, tensor in layer.named_parameters()
+    }
+
+
+def planned(
+    depth: int, cuts: tuple[str, ...] = ("single",), method: Method | None = None, **more: Any
+) -> Plan:
+    config = {"network": "simple_vgg", "depth": depth, "cuts": cuts, "window": 2, **more}
+    return plan(
+        Request(
+            method="dtp",
+            wiring=(method or DTP()).wiring(),
+            config=GridConfig(**config),
+            data=DataSpec(
+                name="oracle", shape=(3, 32, 32), classes=10, train=32, test=4, digest="00"
+            ),
+            batch=4,
+            eval_batch=4,
+            dtype="float64",
+        )
+    )
+
+
+def trained(plan: Plan, method: DTP, steps: int) -> tuple[dict[str, Worker], list[Notebook]]:
+    """Workers by layer, from the oracle's weights, after some steps."""
+    job = Job(
+        plan=plan,
+        method=method,
+        optim=OPTIM,
+        schedule=training(
+            epochs=1, steps_per_epoch=8, max_steps=steps, eval_every=0, eval_turns={"test": 1}
+        ),
+        seed=0,
+        feed=OracleFeed(),  # type: ignore[arg-type]
+        device=torch.device("cpu"),
+    )
+    notebooks = {address: Notebook() for address in plan.grid}
+    workers = hire(job, notebooks)
+    weights = oracle_weights()
+    by_layer: dict[str, Worker] = {}
+    for worker in workers:
+        for name in worker.module.plan.blocks:
+            by_layer[name] = worker
+            load(worker.module, name, weights)
+    drive(workers)
+    return by_layer, list(notebooks.values())
+
+
+def load(module: LocalModule, name: str, weights: dict[str, Tensor]) -> None:
+    pairs = [("trunk", module.trunk.get_submodule(name))]
+    if name in module.mirrors:
+        pairs.append(("mirror", module.mirrors[name]))
+    with torch.no_grad():
+        for part, layer in pairs:
+            for path, tensor in layer.named_parameters():
+                tensor.copy_(weights[f"{part}.{name}.{path.rsplit('.', 1)[1]}"])
+
+
+def weight(module: nn.Module) -> Tensor:
+    return next(p for path, p in module.named_parameters() if path.endswith("weight"))
+
+
+def norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor.detach()))
+
+
+def lessons(notebooks: list[Notebook], step: int) -> dict[str, float]:
+    return {name: value for book in notebooks for name, value in book.lessons[step].items()}
+
+
+@pytest.fixture(scope="module")
+def first_step() -> tuple[dict[str, Worker], list[Notebook]]:
+    return trained(planned(6), OracleDTP(), 1)
+
+
+def test_step_zero_is_the_oracles(first_step: tuple[dict[str, Worker], list[Notebook]]) -> None:
+    layers, notebooks = first_step
+    told = lessons(notebooks, 0)
+    assert [told[name] for name in LAYERS] == pytest.approx(LOSSES, rel=1e-9)
+    feedback = [told[f"feedback {name}"] for name in LAYERS[1:]]
+    assert feedback == pytest.approx(LAST_FEEDBACK, rel=1e-9)
+    mirrors = [norm(weight(layers[name].module.mirrors[name])) for name in LAYERS[1:]]
+    assert mirrors == pytest.approx(MIRRORS, rel=1e-9)
+    trunks = [weight(layers[name].module.trunk.get_submodule(name)) for name in LAYERS]
+    assert [norm(w) for w in trunks] == pytest.approx(WEIGHTS, rel=1e-9)
+    assert [norm(w.grad) for w in trunks if w.grad is not None] == pytest.approx(
+        GRADIENTS, rel=1e-9
+    )
+
+
+def test_a_mirrors_bias_has_no_gradient(
+    first_step: tuple[dict[str, Worker], list[Notebook]],
+) -> None:
+    """The three calls' gradients add up to zero at every position: biases are dead (§1.5)."""
+    layers, _ = first_step
+    fresh = oracle_weights()
+    for name in LAYERS[1:]:
+        mirror = layers[name].module.mirrors[name]
+        moved = {path.rsplit(".", 1)[1]: p for path, p in mirror.named_parameters()}
+        assert (moved["bias"] - fresh[f"mirror.{name}.bias"]).abs().max() < 1e-14
+        assert (moved["weight"] - fresh[f"mirror.{name}.weight"]).abs().max() > 1e-3
+
+
+def test_the_top_layers_gradient_is_beta_times_backprops(
+    first_step: tuple[dict[str, Worker], list[Notebook]],
+) -> None:
+    layers, _ = first_step
+    weights, feed = oracle_weights(), OracleFeed()
+    x = feed.images(0)
+    for index in range(5):
+        name = f"trunk.conv_{index}"
+        made = nn.functional.conv2d(
+            x, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1
+        )
+        x = nn.functional.max_pool2d(nn.functional.elu(made), 2)
+    last = weights["trunk.fc.weight"].requires_grad_()
+    logits = nn.functional.linear(x.flatten(1), last, weights["trunk.fc.bias"])
+    nn.functional.cross_entropy(logits, feed.labels(0)).backward()
+    mine = weight(layers["fc"].module.trunk.get_submodule("fc")).grad
+    assert mine is not None and last.grad is not None
+    assert (mine - 0.7 * last.grad).abs().max() < 1e-14
+
+
+def spread(depth: int, cuts: tuple[str, ...]) -> dict[str, Tensor]:
+    """All weights, by layer, after two steps with the grid's own noise."""
+    method = replace(DTP(), iterations=(2, 3, 2, 3, 2))
+    layers, _ = trained(planned(depth, cuts), method, 2)
+    found: dict[str, Tensor] = {}
+    for name, worker in layers.items():
+        module = worker.module
+        found |= {f"trunk.{name}.{path}": t for path, t in module.layer(name).named_parameters()}
+        if name in module.mirrors:
+            back = module.mirror(name)
+            found |= {f"mirror.{name}.{path}": t for path, t in back.named_parameters()}
+    return {name: tensor.detach().clone() for name, tensor in found.items()}
+
+
+def test_grouped_layers_learn_what_single_ones_learn() -> None:
+    single = spread(6, ("single",))
+    for depth, cuts in ((1, ("single",)), (3, ("conv_1", "conv_2")), (2, ("conv_4",))):
+        grouped = spread(depth, cuts)
+        assert grouped.keys() == single.keys()
+        assert max(float((grouped[k] - single[k]).abs().max()) for k in single) < 1e-12
+
+
+def test_other_noise_is_noticed() -> None:
+    """Negative control of the comparison above."""
+    seen = spread(6, ("single",))
+    other = replace(DTP(), iterations=(2, 3, 2, 3, 2), noise=(0.4, 0.4, 0.2, 0.2, 0.081))
+    layers, _ = trained(planned(6), other, 2)
+    moved = weight(layers["fc"].module.mirrors["fc"]).detach()
+    assert float((moved - seen["mirror.fc.linear.weight"]).abs().max()) > 1e-6
+
+
+@pytest.mark.parametrize("rule", ["vanilla", "tp"])
+def test_the_older_rules_learn_by_reconstruction(rule: str) -> None:
+    more: dict[str, Any] = {"rule": rule, "iterations": (2,) * 5, "feedback_lr": (1e-4,) * 5}
+    method = DTP(**more)
+    layers, notebooks = trained(planned(6), method, 2)
+    told = lessons(notebooks, 1)
+    assert all(told[f"feedback {name}"] > 0 for name in LAYERS[1:])
+    assert all(torch.isfinite(weight(worker.module.trunk)).all() for worker in layers.values())
+
+
+def test_a_target_is_of_a_whole_layer() -> None:
+    with pytest.raises(BadInput, match="a target is one for a whole layer"):
+        planned(2, ("even",), groups=(2,))
+
+
+def test_backprop_of_the_same_network_has_no_head() -> None:
+    whole = planned(1, method=Backprop(), network="lenet")
+    assert whole.modules[0].head.kind == "none" and whole.predictors == (0,)
+    assert whole.modules[0].parameters == whole.whole_parameters
+
+
+def test_targets_travel_back_and_nothing_else() -> None:
+    drawn = {str(r): r.kind.value for r in planned(3, ("conv_1", "conv_2")).routes}
+    assert drawn == {
+        "k0g0→k1g0": "ahead",
+        "k1g0→k2g0": "ahead",
+        "k1g0→k0g0": "target",
+        "k2g0→k1g0": "target",
+    }
+
+
+def test_the_plan_predicts_what_feedback_training_can_win() -> None:
+    """Σ n_l c_l / max over the processes, 2.53 for six of them; three are enough (§2, §5.2)."""
+    six, three = planned(6), planned(3, ("macs",))
+    assert six.training_speedup == pytest.approx(2.53, abs=0.01)
+    assert three.training_speedup == pytest.approx(2.53, abs=0.01)
+    assert [len(module.blocks) for module in three.modules] == [2, 1, 3]

@@ -1,0 +1,188 @@
+"""Difference target propagation with feedback trained to match Jacobians (L-DRL).
+
+Ernoult et al., Towards Scaling Difference Target Propagation by Learning Backprop Targets (ICML
+2022). Activations travel forward; targets, tensors without a graph, travel back. The feedback
+weights of a layer learn from that layer's own input and output alone: nothing else crosses.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot, softmax
+
+from partition.build import LocalModule
+from partition.config import GridConfig
+from partition.layers import generator
+from partition.networks.mirrored import Code
+from partition.wiring import Wiring
+from workers.data.config import DataConfig
+from workers.methods.local import Local
+from workers.step import (
+    Inbox,
+    Lesson,
+    Step,
+    Vote,
+    await_target,
+    send_ahead,
+    send_target,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One layer's part of a batch: what it read, what it made with a graph of its own, its code."""
+
+    index: int  # in the network
+    name: str
+    x: Tensor
+    s: Tensor
+    code: Code
+
+
+@dataclass(frozen=True, kw_only=True)
+class DTP(Local):
+    """DTP: every layer learns to make its target, and its mirror to pass targets on."""
+
+    rule: Literal["l-drl", "vanilla", "tp"] = "l-drl"
+    """How mirrors learn, and targets travel. l-drl: by Jacobian matching, difference-corrected.
+    vanilla: by reconstruction, difference-corrected. tp: by reconstruction, uncorrected."""
+    beta: float = 0.7
+    """Step from the logits to their target, along the gradient of the cross-entropy."""
+    iterations: tuple[int, ...] = (20, 30, 35, 55, 20)
+    """Feedback steps per batch, for every layer but the first."""
+    noise: tuple[float, ...] = (0.4, 0.4, 0.2, 0.2, 0.08)
+    """Standard deviation of the noise that mirrors learn from, likewise."""
+    feedback_lr: tuple[float, ...] = (1e-4, 3.5e-4, 8e-3, 8e-3, 0.18)
+    """Learning rates of the mirrors, likewise; constant."""
+    feedback_momentum: float = 0.9
+    """Momentum of the mirrors' SGD."""
+
+    def wiring(self) -> Wiring:
+        """Targets from the next row; no auxiliary nets."""
+        return Wiring(head="none", tail="fc", feedback=self.iterations)
+
+    def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """One value per layer, and each of them possible."""
+        yield from super().problems(grid, data)
+        if self.beta <= 0:
+            yield f"--beta {self.beta:g}: must be above 0"
+        if not 0 <= self.feedback_momentum < 1:
+            yield f"--feedback-momentum {self.feedback_momentum:g}: from 0 up to, not including, 1"
+        for name in ("iterations", "noise", "feedback_lr"):
+            values: tuple[float, ...] = getattr(self, name)
+            given = f"--{name.replace('_', '-')} {' '.join(f'{v:g}' for v in values)}"
+            if len(values) != len(self.iterations):
+                yield f"{given}: as many as --iterations, {len(self.iterations)}"
+            if not all(0 < value < math.inf for value in values):
+                yield f"{given}: numbers above 0"
+
+    def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:
+        """Plain SGD with momentum for every mirror."""
+        for index, name in enumerate(module.plan.blocks, start=module.plan.first):
+            if index:
+                module.own_optimizers[name] = torch.optim.SGD(
+                    module.mirrors[name].parameters(),
+                    lr=self.feedback_lr[index - 1],
+                    momentum=self.feedback_momentum,
+                )
+        return list(module.own_optimizers.values())
+
+    def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
+        """One batch (spec §5.1): forward wave, feedback training, targets down, local losses."""
+        layers = list(self._forward(module, inbox.features))
+        top = layers[-1].s
+        yield from send_ahead(top)
+        notes = {
+            f"feedback {layer.name}": self._train_mirror(module, layer, inbox.step)
+            for layer in layers
+            if layer.index
+        }
+        votes = module.plan.head.votes
+        target = self._aim(top.detach(), labels) if votes else (yield from await_target())
+        targets: list[Tensor] = []
+        for layer in reversed(layers):
+            targets.append(target)
+            if layer.index:
+                target = self._target_before(module, layer, target)
+        if layers[0].index:
+            yield from send_target(target)
+        losses = {
+            layer.name: (layer.s - aim).square().sum() / (2 * len(labels))
+            for layer, aim in zip(layers, reversed(targets), strict=True)
+        }
+        return Lesson(losses=losses, logits=top if votes else None, notes=notes)
+
+    def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
+        """The forward wave alone."""
+        h = module.trunk(inbox.features)
+        yield from ()  # a step is a generator, also where nothing leaves the module
+        return Vote(features=h, logits=h if module.plan.head.votes else None)
+
+    def source(self, module: LocalModule, layer: Layer, step: int) -> torch.Generator:
+        """Where the noise of one layer and batch comes from: no other layer draws from it."""
+        return generator(module.seed, f"noise.{layer.name}/{step}", device=layer.x.device)
+
+    def _forward(self, module: LocalModule, x: Tensor) -> Iterator[Layer]:
+        """Every layer with a graph of its own: what it reads is detached."""
+        for index, name in enumerate(module.plan.blocks, start=module.plan.first):
+            x = x.detach()
+            s, code = module.layer(name).coded(x)
+            yield Layer(index=index, name=name, x=x, s=s, code=code)
+            x = s
+
+    def _train_mirror(self, module: LocalModule, layer: Layer, step: int) -> float:
+        """n_l steps on the feedback weights of one layer; the loss of the last (spec §1.5).
+
+        Negative in healthy training: bounded below by -σ² times the squared norm of the Jacobian.
+        """
+        optimizer = module.own_optimizers[layer.name]
+        source = self.source(module, layer, step)
+        loss = layer.x.new_zeros(())
+        for _ in range(self.iterations[layer.index - 1]):
+            loss = self._feedback_loss(module, layer, source)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # pyright: ignore[reportUnknownMemberType]
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    def _feedback_loss(self, module: LocalModule, layer: Layer, source: torch.Generator) -> Tensor:
+        """Summed over features, averaged over the batch; one batched call of the mirror."""
+        block, mirror = module.layer(layer.name), module.mirror(layer.name)
+        x, y, code = layer.x, layer.s.detach(), layer.code
+        sigma = self.noise[layer.index - 1]
+        dx = sigma * _normal(x, source)
+        with torch.no_grad():
+            noisy, noisy_code = block.coded(x + dx)
+        if self.rule != "l-drl":
+            back = mirror(noisy, noisy_code)
+            return (back - (x + dx)).square().sum() / len(x)
+        dy = sigma * _normal(y, source)
+        codes = None
+        if code is not None and noisy_code is not None:
+            codes = torch.cat([code, noisy_code, code])
+        r, rn, ry = mirror(torch.cat([y, noisy, y + dy]), codes).chunk(3)
+        return (-2 * dx * (rn - r) + (ry - r).square()).sum() / len(x)
+
+    def _aim(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The target of the logits: a step of β along each sample's cross-entropy."""
+        wanted = one_hot(labels, logits.shape[1]).to(logits.dtype)
+        return logits - self.beta * (softmax(logits, dim=1) - wanted)
+
+    @torch.no_grad()
+    def _target_before(self, module: LocalModule, layer: Layer, target: Tensor) -> Tensor:
+        """t_{l-1} = s_{l-1} + G(t_l) - G(s_l); without the correction, G(t_l)."""
+        mirror = module.mirror(layer.name)
+        if self.rule == "tp":
+            return mirror(target, layer.code)
+        codes = None if layer.code is None else torch.cat([layer.code, layer.code])
+        aimed, made = mirror(torch.cat([target, layer.s.detach()]), codes).chunk(2)
+        return layer.x + aimed - made
+
+
+def _normal(like: Tensor, source: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=source, dtype=like.dtype, device=like.device)
