@@ -101,8 +101,11 @@ class Worker:
             self.state.took(perf_counter() - began, waited, learning=turn.learns)
             if self._save_due(turn):
                 self._save(turn.index + 1, turn.step + 1)
-        if self.stopped_at is None and (stop := (yield from self._timed(self.hearing.done()))):
-            self.stopped_at = stop.turn
+        if self.stopped_at is None:
+            began = perf_counter()
+            stop = yield from self._timed(self.hearing.done())
+            self.stopped_at = stop.turn if stop else None
+            self.state.seconds += perf_counter() - began
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
         last = self.state.turn
         if end > self.job.start and last is not None:
