@@ -43,8 +43,15 @@ def _macs(layer: nn.Module, read: Tensor, written: Tensor) -> int:
             return 0
 
 
+def _same(x: Tensor) -> Tensor:
+    """Batch-norm, as far as shapes go."""
+    return x
+
+
 def count(module: nn.Module, *shapes: tuple[int, ...]) -> Count:
     """Count `module`, built on the meta device, on one sample of each shape: nothing is computed.
+
+    The module is good for nothing else afterwards.
 
     If it writes several tensors, `shape` is the first one's.
     """
@@ -55,6 +62,9 @@ def count(module: nn.Module, *shapes: tuple[int, ...]) -> Count:
         total += _macs(layer, inputs[0], output)
 
     hooks = [m.register_forward_hook(add) for m in module.modules() if not any(m.children())]
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            vars(layer)["forward"] = _same  # on meta tensors it took most of the planner's time
     module.eval()
     with torch.no_grad():
         written = module(*(torch.empty(1, *shape, device="meta") for shape in shapes))

@@ -37,6 +37,10 @@ class OptimConfig:
     There the last epoch has rate 0."""
     warmup: float | None = None
     """Epochs of linear warm-up before the cosine. Default: a sixteenth of --epochs (10 of 160)."""
+    period: float | None = None
+    """Epochs from the peak of the cosine to its trough; later it rises again. Default: --epochs."""
+    floor: float = 0.0
+    """Rate at the trough of the cosine."""
     momentum: float = 0.9
     """Momentum of sgd; 0 is off."""
     nesterov: bool = True
@@ -68,6 +72,10 @@ class OptimConfig:
             )
         if self.optimizer == "adam" and (self.momentum, self.nesterov) != (0.9, True):
             yield "--momentum and --no-nesterov are of sgd: leave them out for adam"
+        if self.period is not None and not 0 < self.period < math.inf:
+            yield f"--period {self.period:g}: epochs above 0"
+        if not 0 <= self.floor < math.inf:
+            yield f"--floor {self.floor:g}: must not be negative"
         if self.warmup is not None and self.warmup < 0:
             yield f"--warmup {self.warmup}: must not be negative"
         if not 0 <= self.momentum < 1:
@@ -118,11 +126,12 @@ class LearningRate:
                 return self._cosine(done, reached)
 
     def _cosine(self, done: float, reached: float) -> float:
-        """c(e) = peak (1 + cos(π e / E)) / 2, blended in linearly over the warm-up epochs."""
-        epochs, warmup = self.config.epochs, self.config.warmup
+        """c(e) = floor + (peak - floor) (1 + cos(π e / E)) / 2, blended in over the warm-up."""
+        config, warmup = self.config, self.config.warmup
         if warmup is None:
-            warmup = epochs / 16
-        rate = self.peak * 0.5 * (1 + math.cos(math.pi * reached / epochs))
+            warmup = config.epochs / 16
+        wave = 0.5 * (1 + math.cos(math.pi * reached / (config.period or config.epochs)))
+        rate = config.floor + (self.peak - config.floor) * wave
         if done >= warmup:
             return rate
         share = done / warmup

@@ -10,7 +10,7 @@ from itertools import chain
 
 from comm.errors import BadInput
 from partition.nearest import nearest
-from runtime.recipes import auglocal, contsup, dgl, gn_dgl, infopro
+from runtime.recipes import auglocal, contsup, dgl, dtp, gn_dgl, infopro
 from runtime.recipes.words import Recipe
 from workers.methods import METHODS
 
@@ -36,6 +36,7 @@ FAMILIES: dict[str, Callable[[], Iterator[Recipe]]] = {
     "ContSup": contsup.contsup,
     "DGL, auxiliary nets on six layers": dgl.auxiliary_nets,
     "DGL, replay buffers on six layers": dgl.replay,
+    "DTP, one process for each layer": dtp.dtp,
     "AugLocal, one row for each layer": auglocal.auglocal,
 }
 

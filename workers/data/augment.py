@@ -17,7 +17,7 @@ Bytes = npt.NDArray[np.uint8]
 class Augmentation:
     """For training images: pad every side, crop back to size at random, mirror half of them."""
 
-    padding: Literal["reflect", "zero"] = "zero"
+    padding: Literal["reflect", "zero", "edge"] = "zero"
     pad: int = 0
     flip: bool = False
 
@@ -32,7 +32,7 @@ def chosen(config: DataConfig, usual: Augmentation) -> Augmentation:
             base = usual
         case "none":
             base = Augmentation()
-        case "reflect" | "zero":
+        case "reflect" | "zero" | "edge":
             base = Augmentation(padding=config.augment, pad=usual.pad or 4, flip=usual.flip)
     return Augmentation(
         padding=base.padding,
@@ -65,7 +65,7 @@ def augmented(images: Bytes, how: Augmentation, draws: Draws) -> Bytes:
     """Pad, crop and mirror; `images` (rows, channels, height, width) is left as it is."""
     rows, _, height, width = images.shape
     sides = ((0, 0), (0, 0), (how.pad, how.pad), (how.pad, how.pad))
-    padded = np.pad(images, sides, mode="reflect" if how.padding == "reflect" else "constant")
+    padded = np.pad(images, sides, mode="constant" if how.padding == "zero" else how.padding)
     windows = sliding_window_view(padded, (height, width), axis=(2, 3))
     # (rows, channels, tops, lefts, height, width): a view, of which one window per image is copied
     crops: Bytes = windows[np.arange(rows), :, draws.top, draws.left]

@@ -46,7 +46,8 @@ def check_batches(config: DataConfig, spec: DataSpec) -> list[str]:
         problems.append(f"--pad {config.pad}: give 0 or more")
     if config.pad and config.augment == "none":
         problems.append(
-            f"--pad {config.pad} has no meaning with --augment none: give --augment reflect or zero"
+            f"--pad {config.pad} has no meaning with --augment none: give --augment reflect, zero "
+            "or edge"
         )
     for name, values in (("mean", config.mean), ("std", config.std)):
         if values is None:

@@ -39,8 +39,8 @@ class DataConfig:
     drop_last: bool = False
     """Leave out the last batch of an epoch when it is smaller than the others."""
 
-    augment: Literal["auto", "none", "reflect", "zero"] = "auto"
-    """Random crops after padding by reflection or with zeros; none: no crops, no flips.
+    augment: Literal["auto", "none", "reflect", "zero", "edge"] = "auto"
+    """Random crops after padding by reflection, with zeros or the edge; none: no crops, no flips.
     auto: reflect, pad 4, flips (cifar10, cifar100, folder);
     zero, pad 4, flips (stl10, imagenet32); zero, pad 2, flips (fashion-mnist);
     zero, pad 2 (svhn, digits); none (synthetic)."""
