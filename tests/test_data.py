@@ -196,6 +196,8 @@ def slow_crop(image: np.ndarray, how: Augmentation, top: int, left: int, flip: b
     def source(at: int, size: int) -> int | None:
         if how.padding == "zero":
             return at if 0 <= at < size else None
+        if how.padding == "edge":
+            return min(max(at, 0), size - 1)
         period = max(2 * (size - 1), 1)  # a mirror on both sides, the edge itself not repeated
         at = at % period
         return at if at < size else period - at
@@ -215,7 +217,7 @@ def slow_crop(image: np.ndarray, how: Augmentation, top: int, left: int, flip: b
 @given(
     rows=st.integers(1, 6),
     shape=st.tuples(st.integers(1, 3), st.integers(2, 7), st.integers(2, 7)),
-    padding=st.sampled_from(["reflect", "zero"]),
+    padding=st.sampled_from(["reflect", "zero", "edge"]),
     pad=st.integers(0, 9),
     flip=st.booleans(),
     step=st.integers(0, 1000),
