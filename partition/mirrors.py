@@ -25,6 +25,13 @@ Shape = tuple[int, ...]
 class Mirror(nn.Module):
     """Maps what a layer makes, (batch, *makes), and its code, to what the layer read."""
 
+    back: nn.Module
+
+    @property
+    def weight(self) -> Tensor:
+        """Of the shape of the layer's, or its transpose."""
+        return cast(Tensor, self.back.weight)
+
     def __call__(self, y: Tensor, code: Code) -> Tensor:
         """The same, through torch's hooks, with its type."""
         return super().__call__(y, code)
@@ -61,11 +68,11 @@ class ConvMirror(Mirror):
         )
         self.elu = nn.ELU()
         kernel = conv.kernel_size[0]
-        self.conv = Transposed(conv.out_channels, conv.in_channels, kernel, padding=kernel // 2)
+        self.back = Transposed(conv.out_channels, conv.in_channels, kernel, padding=kernel // 2)
 
     def forward(self, y: Tensor, code: Code) -> Tensor:
         assert code is not None
-        return self.conv(self.elu(self.unpool(y, code, output_size=list(self.size))))
+        return self.back(self.elu(self.unpool(y, code, output_size=list(self.size))))
 
 
 class LinearMirror(Mirror):
@@ -75,10 +82,10 @@ class LinearMirror(Mirror):
         super().__init__()
         self.reads = reads
         self.elu = layer.elu
-        self.linear = Dense(Span.whole(layer.linear.out_features), Span.whole(math.prod(reads)))
+        self.back = Dense(Span.whole(layer.linear.out_features), Span.whole(math.prod(reads)))
 
     def forward(self, y: Tensor, code: Code) -> Tensor:
-        return self.linear(self.elu(y)).view(len(y), *self.reads)
+        return self.back(self.elu(y)).view(len(y), *self.reads)
 
 
 @mirror.register

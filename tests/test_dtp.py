@@ -23,7 +23,7 @@ from workers.drive import drive
 from workers.grid import hire
 from workers.job import Job
 from workers.methods.backprop import Backprop
-from workers.methods.dtp import DTP, Layer
+from workers.methods.dtp import DTP, Layer, apart_by
 from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import training
@@ -242,7 +242,7 @@ def test_other_noise_is_noticed() -> None:
     other = replace(DTP(), iterations=(2, 3, 2, 3, 2), noise=(0.4, 0.4, 0.2, 0.2, 0.081))
     layers, _ = trained(planned(6), other, 2)
     moved = weight(layers["fc"].module.mirrors["fc"]).detach()
-    assert float((moved - seen["mirror.fc.linear.weight"]).abs().max()) > 1e-6
+    assert float((moved - seen["mirror.fc.back.weight"]).abs().max()) > 1e-6
 
 
 @pytest.mark.parametrize("rule", ["vanilla", "tp"])
@@ -282,3 +282,18 @@ def test_the_plan_predicts_what_feedback_training_can_win() -> None:
     assert six.training_speedup == pytest.approx(2.53, abs=0.01)
     assert three.training_speedup == pytest.approx(2.53, abs=0.01)
     assert [len(module.blocks) for module in three.modules] == [2, 1, 3]
+
+
+def test_a_mirror_that_is_its_layer_is_not_apart() -> None:
+    """The diagnostics: 0 degrees for equal weights, 90 or so for independent ones."""
+    method = DTP(diagnose=True, iterations=(1,) * 5, feedback_lr=(1e-9,) * 5)
+    _, notebooks = trained(planned(3, ("conv_1", "conv_2")), method, 1)
+    told = lessons(notebooks, 0)
+    assert [told[f"angle {name}"] for name in LAYERS[1:]] == pytest.approx([90] * 5, abs=3)
+    module = trained(planned(1), method, 0)[0]["fc"].module
+    with torch.no_grad():
+        for name in LAYERS[1:]:
+            layer, back = module.layer(name), module.mirror(name)
+            back.weight.copy_(layer.weight if name != "fc" else layer.weight.T)
+            assert apart_by(module, name)[f"angle {name}"] < 1e-5
+            assert apart_by(module, name)[f"distance {name}"] == 0

@@ -73,7 +73,7 @@ FIELDS = {
     str | None: st.none() | st.text(),
     float | None: st.none() | st.floats(allow_nan=False),
     dict[str, float]: st.dictionaries(st.text(), st.floats(allow_nan=False)),
-    tuple[float, ...]: st.lists(st.floats(allow_nan=False)).map(tuple),
+    tuple[float | None, ...]: st.lists(st.none() | st.floats(allow_nan=False)).map(tuple),
 }
 
 

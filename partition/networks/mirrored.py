@@ -30,6 +30,11 @@ class PooledConv(nn.Module):
         size, stride, padding = pool
         self.pool = nn.MaxPool2d(size, stride, padding, return_indices=True)
 
+    @property
+    def weight(self) -> Tensor:
+        """(width, before, kernel, kernel)."""
+        return self.conv.weight
+
     def coded(self, x: Tensor) -> tuple[Tensor, Code]:
         """What the layer makes of x, and the indices of its pool."""
         return self.pool(self.elu(self.conv(x)))
@@ -45,6 +50,11 @@ class Activated(nn.Module):
         super().__init__()
         self.linear = Dense(Span.whole(before), Span.whole(width))
         self.elu = nn.ELU() if elu else nn.Identity()
+
+    @property
+    def weight(self) -> Tensor:
+        """(width, before)."""
+        return self.linear.weight
 
     def coded(self, x: Tensor) -> tuple[Tensor, Code]:
         """What the layer makes of x; there is nothing to remember."""

@@ -60,6 +60,8 @@ class DTP(Local):
     """Learning rates of the mirrors, likewise; constant."""
     feedback_momentum: float = 0.9
     """Momentum of the mirrors' SGD."""
+    diagnose: bool = False
+    """Write down, at every step, how far each mirror is from its layer: angle and distance."""
 
     def wiring(self) -> Wiring:
         """Targets from the next row; no auxiliary nets."""
@@ -101,6 +103,9 @@ class DTP(Local):
             for layer in layers
             if layer.index
         }
+        if self.diagnose:
+            for layer in layers[layers[0].index == 0 :]:
+                notes |= apart_by(module, layer.name)
         votes = module.plan.head.votes
         target = self._aim(top.detach(), labels) if votes else (yield from await_target())
         targets: list[Tensor] = []
@@ -186,3 +191,18 @@ class DTP(Local):
 
 def _normal(like: Tensor, source: torch.Generator) -> Tensor:
     return torch.randn(like.shape, generator=source, dtype=like.dtype, device=like.device)
+
+
+@torch.no_grad()
+def apart_by(module: LocalModule, name: str) -> dict[str, float]:
+    """Angle in degrees between the weights of a layer and of its mirror, and |W - V| / |W|."""
+    layer, back = module.layer(name), module.mirror(name)
+    w = layer.weight.flatten(1)
+    v = back.weight.flatten(1)
+    v = v if v.shape == w.shape else v.T  # a linear mirror's weight is the other way round
+    length, other, between = ((t * t).sum().sqrt().item() for t in (w, v, w - v))
+    cosine = (w * v).sum().item() / (length * other)
+    return {
+        f"angle {name}": math.degrees(math.acos(min(1.0, max(-1.0, cosine)))),
+        f"distance {name}": between / length,
+    }
