@@ -12,7 +12,7 @@ from comm.errors import BadInput
 from comm.route import Kind
 from partition.config import GridConfig
 from partition.data_spec import DataSpec
-from partition.networks import NETWORKS
+from partition.networks import NETWORKS, SMALLEST
 from partition.papers import BALANCED, CUTS, depth_of_boundaries, depth_of_key, depth_of_total
 from partition.plan import Plan
 from partition.planner import plan
@@ -158,7 +158,12 @@ def test_all_problems_of_a_grid_are_told_at_once() -> None:
         planned(Backprop(), depth=2, groups=1)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_refuses_images_that_are_too_small() -> None:
+    with pytest.raises(BadInput, match="images of 16×16 are smaller than 32"):
+        planned(DGL(), depth=2, groups=1, network="simple_vgg")
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if SMALLEST.get(name, 1) <= 16])
 def test_every_network_can_be_planned_and_names_its_blocks_once(name: str) -> None:
     plan = planned(DGL(), depth=2, groups=1, network=name)
     names = list(chain.from_iterable(module.blocks for module in plan.modules))

@@ -44,6 +44,9 @@ NETWORKS: dict[str, tuple[Widths, str, Build]] = {
     "cnn6": ((128, 256, 256, 512, 512, 512), LAYERS, cnn6),
 }
 
+# Sides of the smallest images that networks which halve their maps by pooling can read.
+SMALLEST = {"vgg6a": 8, "vgg6a-x2": 8, "vgg6a-x3": 8, "cnn6": 4, "simple_vgg": 32, "lenet": 2}
+
 
 def network(name: str, widths: Widths | None, shape: Shape, style: Style, classes: int) -> Network:
     """The named network with `widths` (its own if None) for images of `shape`. Raises BadInput."""
@@ -58,6 +61,11 @@ def network(name: str, widths: Widths | None, shape: Shape, style: Style, classe
         raise BadInput(
             [f"--widths {given}: {name} takes {what}, {len(standard)}: its own are {usual}"]
         )
-    if name.startswith("vgg") and min(shape[1:]) < 8:
-        raise BadInput([f"{name} halves its maps three times: images of {shape[1:]} are too small"])
+    if min(shape[1:]) < SMALLEST.get(name, 1):
+        size = "×".join(map(str, shape[1:]))
+        raise BadInput(
+            [
+                f"{name} halves its maps down to 1×1: images of {size} are smaller than {SMALLEST[name]}"
+            ]
+        )
     return build(name, widths or standard, shape, style, classes)
