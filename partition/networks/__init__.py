@@ -63,9 +63,6 @@ def network(name: str, widths: Widths | None, shape: Shape, style: Style, classe
         )
     if min(shape[1:]) < SMALLEST.get(name, 1):
         size = "×".join(map(str, shape[1:]))
-        raise BadInput(
-            [
-                f"{name} halves its maps down to 1×1: images of {size} are smaller than {SMALLEST[name]}"
-            ]
-        )
+        least = SMALLEST[name]
+        raise BadInput([f"images of {size} are smaller than {least}, the least that {name} can halve"])
     return build(name, widths or standard, shape, style, classes)
