@@ -64,5 +64,5 @@ def network(name: str, widths: Widths | None, shape: Shape, style: Style, classe
     if min(shape[1:]) < SMALLEST.get(name, 1):
         size = "×".join(map(str, shape[1:]))
         least = SMALLEST[name]
-        raise BadInput([f"images of {size} are smaller than {least}, the least that {name} can halve"])
+        raise BadInput([f"images of {size} are smaller than {least}, the least that {name} reads"])
     return build(name, widths or standard, shape, style, classes)
