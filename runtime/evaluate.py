@@ -8,13 +8,11 @@ from rich.console import Console
 from comm.errors import BadInput
 from runtime.devices import device_name, portion_of, settle
 from runtime.job import job_of
-from runtime.opening import recorded
+from runtime.opening import moved, recorded
 from runtime.run_dir import RunDir
 from runtime.silence import Silence
 from runtime.summary import results_table
 from workers import checkpoint, schedule
-from workers.data.prepare import prepare
-from workers.data.prepared import Prepared
 from workers.drive import drive
 from workers.grid import hire
 
@@ -26,19 +24,12 @@ def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
     """
     run_dir = RunDir(root)
     config, plan = recorded(root)
-    if data_dir is not None:
-        config = dataclasses.replace(
-            config, data=dataclasses.replace(config.data, data_dir=data_dir)
-        )
     found = checkpoint.complete_turns(run_dir.checkpoints, plan.grid, plan.digest)
     if not found:
         raise BadInput([f"{root}: the run has no complete checkpoint yet"])
     last = found[-1]
     device = settle(portion_of(0, 1, config.run.threads), device_name(config.run.device, 0))
-    config = dataclasses.replace(config, run=dataclasses.replace(config.run, run_dir=root))
-    data = prepare(config.data)
-    if Prepared(data).spec != plan.data:
-        raise BadInput([f"{root}: its images are not those it was trained with"])
+    config, data = moved(root, config, plan, data_dir)
     job = job_of(config, plan, data, device, last.turn)
     turns = schedule.evaluation(
         epoch=-(-last.step // job.feed.steps_per_epoch),

@@ -22,6 +22,7 @@ from runtime.table import plan_table
 from runtime.ticket import Ticket
 from workers import checkpoint
 from workers.data.feed import Feed
+from workers.data.prepare import prepare
 from workers.data.prepared import Prepared
 
 
@@ -148,3 +149,19 @@ def recorded(run_dir: Path) -> tuple[Config, Plan]:
     if not place.config.exists() or not place.plan.exists():
         raise BadInput([f"{run_dir}: no run is recorded there; name a run's directory"])
     return configs.from_json(place.config.read_bytes()), Plan.from_json(place.plan.read_bytes())
+
+
+def moved(root: Path, config: Config, plan: Plan, data_dir: Path | None) -> tuple[Config, Path]:
+    """A recorded run's configuration, where run and images are now, and its prepared images.
+
+    Raises BadInput if they are not those it was trained with.
+    """
+    config = dataclasses.replace(
+        config,
+        run=dataclasses.replace(config.run, run_dir=root),
+        data=dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir),
+    )
+    data = prepare(config.data)
+    if Prepared(data).spec != plan.data:
+        raise BadInput([f"{root}: its images are not those it was trained with"])
+    return config, data

@@ -13,12 +13,10 @@ from comm.errors import BadInput
 from partition.plan import Plan
 from runtime.devices import device_name, portion_of, settle
 from runtime.job import job_of
-from runtime.opening import recorded
+from runtime.opening import moved, recorded
 from runtime.run_dir import RunDir
 from runtime.silence import Silence
 from workers import checkpoint
-from workers.data.prepare import prepare
-from workers.data.prepared import Prepared
 from workers.drive import drive
 from workers.grid import hire
 from workers.worker import Worker
@@ -41,17 +39,9 @@ def replay(root: Path, data_dir: Path | None, console: Console) -> int:
         raise BadInput(
             [f"{root}: a run without --replay has no log to follow: the same command repeats it"]
         )
-    config = dataclasses.replace(
-        config,
-        run=dataclasses.replace(config.run, run_dir=root),
-        data=dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir),
-    )
-    data = prepare(config.data)
-    if Prepared(data).spec != plan.data:
-        raise BadInput([f"{root}: its images are not those it was trained with"])
+    config, data = moved(root, config, plan, data_dir)
     threads = portion_of(0, plan.grid.processes, config.run.threads).threads
     device = settle(portion_of(0, 1, threads), device_name(config.run.device, 0))
-    torch.set_num_threads(threads)
     logs = _logs(run_dir, plan)
     job = dataclasses.replace(
         job_of(config, plan, data, device, 0), save_every=None, reads=logs, sleep=()
