@@ -70,9 +70,9 @@ def test_in_one_process_a_row_waits_for_new_batches() -> None:
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Row 0 sleeps, row 1 does not wait for it."""
+    """Row 0 sleeps, row 1 does not wait for it; it sleeps a little, to read more than one batch."""
     folder = tmp_path_factory.mktemp("replay") / "run"
-    ended = launch("train", *WORDS, *SMALL, "--sleep", "0.2", "0", "--run-dir", folder)
+    ended = launch("train", *WORDS, *SMALL, "--sleep", "0.2", "0.03", "--run-dir", folder)
     assert ended.code == 0, ended.err
     return folder
 
