@@ -18,6 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 def main() -> int:
     """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    from runtime.interrupts import Interrupts
+
+    interrupts = Interrupts()
     from comm.errors import BadInput
     from runtime.refusal import refuse
 
@@ -38,6 +41,10 @@ def main() -> int:
         return refuse(error)
     except KeyboardInterrupt:  # before there was a run that could end at a step
         return 130
+    except Exception:
+        if interrupts.heard:  # a package turned it into an error of its own
+            return 130
+        raise
 
 
 if __name__ == "__main__":

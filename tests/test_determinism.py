@@ -105,7 +105,7 @@ def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on_in_lockstep(
     assert traces(root) == traces(run_dir)
 
 
-@pytest.mark.parametrize("after", [0.6, 1.8, 2.6], ids=lambda after: f"{after:g} s")
+@pytest.mark.parametrize("after", [0.4, 0.6, 0.9, 1.2, 1.8, 2.6], ids=lambda after: f"{after:g} s")
 def test_ctrl_c_while_the_run_starts_ends_it(tmp_path: Path, after: float) -> None:
     with started(*RUN, "--run-dir", tmp_path / "run") as run:
         time.sleep(after)
