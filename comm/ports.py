@@ -19,7 +19,7 @@ class Ports:
     ahead: tuple[Sender, ...]
     contexts: dict[int, tuple[Receiver, ...]]  # inputs of rows before, by row, in group order
     inputs: tuple[Sender, ...]  # the own part of the input, for later rows
-    target: Receiver | None  # from the next row
+    aims: tuple[Receiver, ...]  # targets from the next row
     targets: tuple[Sender, ...]  # to the row before
     permit: Receiver | None  # row 0, all but k0g0
     permits: tuple[Sender, ...]  # k0g0 only
@@ -38,6 +38,7 @@ def open_ports(
         elif route.target == address:
             receivers.append(transport_of(route).receiver(route))
     heard = [end for end in receivers if end.route.kind is Kind.AHEAD]
+    aims = [end for end in receivers if end.route.kind is Kind.TARGET]
     permit = [end for end in receivers if end.route.kind is Kind.PERMIT]
     context = sorted(
         (end for end in receivers if end.route.kind is Kind.CONTEXT),
@@ -51,7 +52,7 @@ def open_ports(
             k: tuple(ends) for k, ends in groupby(context, key=lambda end: end.route.source.k)
         },
         inputs=tuple(end for end in senders if end.route.kind is Kind.CONTEXT),
-        target=next((end for end in receivers if end.route.kind is Kind.TARGET), None),
+        aims=tuple(sorted(aims, key=lambda end: end.route.source)),
         targets=tuple(end for end in senders if end.route.kind is Kind.TARGET),
         permit=permit[0] if permit else None,
         permits=tuple(end for end in senders if end.route.kind is Kind.PERMIT),

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Literal
 
 from comm.address import Address
+from comm.share import WHOLE, Share
 
 Layout = Literal["contiguous", "channels_last"]
 
@@ -47,7 +48,9 @@ class Route:
 
     `learning` and `voting` say which tensors a message carries in a training and in an
     evaluation turn; `rows` is the largest batch of either. `window` is how many messages may
-    be under way, sent and not yet asked for. `tag` tells the routes of a plan apart.
+    be under way, sent and not yet asked for. `tag` tells the routes of a plan apart. `sends` and
+    `hears` are the shares of the batch at both ends: what both have travels. `times` counts the
+    messages of a training step. Gradients are one row, whatever the batch.
     """
 
     source: Address
@@ -59,13 +62,22 @@ class Route:
     rows: int
     window: int
     tag: int
+    sends: Share = WHOLE
+    hears: Share = WHOLE
+    times: int = 1
 
     def __str__(self) -> str:
         return f"{self.source}→{self.target}"
 
-    def bytes(self, rows: int) -> int:
-        """Payload bytes of one training message with `rows` samples."""
-        return sum(spec.bytes(rows) for spec in self.learning)
+    def part(self, batch: int) -> slice:
+        """What travels of the sender's rows, if the whole batch has so many."""
+        return self.sends.common(self.hears, batch)
+
+    def bytes(self, batch: int) -> int:
+        """Payload bytes of one training step, if the whole batch has so many rows."""
+        part = self.part(batch)
+        rows = min(part.stop - part.start, self.rows)
+        return self.times * sum(spec.bytes(rows) for spec in self.learning)
 
     @property
     def capacity(self) -> int:

@@ -28,9 +28,9 @@ class LocalModule(nn.Module):
     through blocks, by their names; `own_optimizers` are those that the method steps itself.
     """
 
-    def __init__(self, plan: ModulePlan, data: DataSpec, groups: int, seed: int) -> None:
+    def __init__(self, plan: ModulePlan, data: DataSpec, seed: int) -> None:
         super().__init__()
-        self.plan, self.groups, self.classes = plan, groups, data.classes
+        self.plan, self.groups, self.classes = plan, plan.groups, data.classes
         self.trunk = nn.Sequential()
         self.outlet: nn.Module = nn.Identity()
         self.contexts: Contexts | None = None
@@ -87,7 +87,7 @@ class LocalModule(nn.Module):
 
     def shown(self, own: Tensor) -> list[Tensor]:
         """What each peer, in group order, sees of `own`."""
-        spec, me = self.plan.head, self.plan.address.g
+        spec, me = self.plan.head, self.plan.group
         peers = [g for g in range(self.groups) if g != me]
         if spec.ratio == 1:
             return [own] * len(peers)
@@ -98,7 +98,7 @@ class LocalModule(nn.Module):
 
     def join(self, own: Tensor, others: list[Tensor]) -> Tensor:
         """What the head reads: all groups in order, only `own` with its gradient."""
-        return join(own, others, self.plan.address.g)
+        return join(own, others, self.plan.group)
 
 
 def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str) -> LocalModule:
@@ -106,9 +106,9 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
     mine = plan[address]
     net = network(plan.network, plan.widths, plan.data.shape, plan.style, plan.data.classes)
     blocks = {block.name: block for block in net.blocks}
-    module = LocalModule(mine, plan.data, len(plan.grid.rows[address.k]), seed)
+    module = LocalModule(mine, plan.data, seed)
     for index, name in enumerate(mine.blocks):
-        piece = Piece(group=address.g, groups=module.groups, whole=index == 0)
+        piece = Piece(group=mine.group, groups=mine.groups, whole=index == 0)
         module.trunk.add_module(name, blocks[name].build(piece))
         outlet = blocks[name].outlet(piece)
         draw(outlet, seed, f"outlet.{name}")
@@ -116,7 +116,7 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
             module.outlet = outlet  # before a classifier at the end it is on the trunk's road
         elif any(outlet.children()):
             module.trunk.add_module(f"{name}-outlet", outlet)
-    if mine.mirrored:
+    if mine.mirrors:
         shapes = _input_shapes(module.trunk, mine.reads)
         for index, name in enumerate(mine.blocks, start=mine.first):
             if index:
@@ -127,11 +127,11 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
         draw(module.trunk.get_submodule(name), seed, f"trunk.{name}")
     behind = mine.blocks[-1] if mine.blocks else "all"
     before = mine.blocks[0] if mine.blocks else "all"
-    draw(module.head, seed, f"head.{behind}.g{address.g}")
+    draw(module.head, seed, f"head.{behind}.g{mine.group}")
     if module.decoder is not None:
-        draw(module.decoder, seed, f"decoder.{behind}.g{address.g}")
+        draw(module.decoder, seed, f"decoder.{behind}.g{mine.group}")
     if module.contexts is not None:
-        draw(module.contexts, seed, f"contexts.{before}.g{address.g}")
+        draw(module.contexts, seed, f"contexts.{before}.g{mine.group}")
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     dtype: torch.dtype = getattr(torch, plan.dtype)
     module.to(device=device, dtype=dtype)

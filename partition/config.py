@@ -22,8 +22,12 @@ class GridConfig:
     """Cuts in depth: how many rows of modules the trunk has."""
     groups: tuple[int, ...] = (1,)
     """Neuron groups in width: one number, or one per row (a ragged grid)."""
+    replicas: tuple[int, ...] = (1,)
+    """Processes that share out the batch in a row (DTP): one number, or one per row. Exact, but
+    for the order of sums."""
     cuts: tuple[str, ...] = ("macs",)
-    """macs (the slowest process has the fewest), even, or single (the last module has the rest);
+    """macs (the slowest process has the fewest), time (the same, measured before the start), even,
+    or single (the last module has the rest);
     paper or balanced (the published tables, by layers and by memory).
     Or a list: the last block of every module but the last one, for example s1b4 s2b4."""
     window: int = 4
@@ -42,3 +46,14 @@ class GridConfig:
     def groups_per_row(self) -> tuple[int, ...]:
         """One number per row, if one was given for all."""
         return self.groups * self.depth if len(self.groups) == 1 else self.groups
+
+    @property
+    def replicas_per_row(self) -> tuple[int, ...]:
+        """Likewise."""
+        return self.replicas * self.depth if len(self.replicas) == 1 else self.replicas
+
+    @property
+    def processes_per_row(self) -> tuple[int, ...]:
+        """Groups, or replicas: no row has both."""
+        rows = zip(self.groups_per_row, self.replicas_per_row, strict=False)
+        return tuple(groups * replicas for groups, replicas in rows)

@@ -9,6 +9,7 @@ import msgspec
 from comm.address import Address, Grid
 from comm.errors import BadInput
 from comm.route import Kind, Route
+from comm.share import Share
 from partition.contexts import ContextSpec
 from partition.data_spec import DataSpec
 from partition.heads.spec import HeadSpec
@@ -25,13 +26,17 @@ class ModulePlan:
     of the trunk's features, `writes` what leaves of them, pooled on the way to the next row.
     `place` runs from 0 at the first boundary with an auxiliary net to 1 at the last; None for a
     module without one: the read-out head, and the end of a trunk that ends in its classifier.
-    `first` is the index of its first block in the network; with `mirrored`, every block but the
-    network's first has a feedback mirror. `contexts` supplement the channels `reads_own` of what
-    the module reads. `macs` counts the forward pass of all parts for one sample, and a batch's
-    feedback iterations.
+    It is `group` of its row's `groups`, and computes `share` of every batch: of the members of a
+    row, one or the other tells them apart. `first` is the index of its first block in the network;
+    `mirrors` has the parameters of every block's feedback mirror, 0 for the network's first, or
+    nothing at all. `contexts` supplement the channels `reads_own` of what the module reads. `macs`
+    counts the forward pass of all parts for one sample, and a batch's feedback iterations.
     """
 
     address: Address
+    group: int
+    groups: int
+    share: Share
     blocks: tuple[str, ...]
     reads: tuple[int, ...]
     makes: tuple[int, ...]
@@ -42,7 +47,7 @@ class ModulePlan:
     reads_own: Span
     decodes: bool
     first: int
-    mirrored: bool
+    mirrors: tuple[int, ...]
     parameters: int
     trunk_macs: int
     context_macs: int
@@ -101,8 +106,12 @@ class Plan:
         return {module.address: module for module in self.modules}
 
     def rank_macs(self, rank: int) -> int:
-        """The forward MACs of everything that process `rank` hosts, for one sample."""
-        return sum(self[address].macs for address in self.grid.hosted(rank))
+        """The forward MACs of everything that process `rank` hosts, for one sample of a batch.
+
+        A replica computes the samples of its share alone.
+        """
+        hosted = (self[address] for address in self.grid.hosted(rank))
+        return sum(-(-module.macs // module.share.of) for module in hosted)
 
     @property
     def slowest_rank(self) -> int:
@@ -115,8 +124,13 @@ class Plan:
 
         With feedback training the whole network trains its mirrors too.
         """
-        whole = self.whole_macs + sum(module.feedback_macs for module in self.modules)
+        whole = self.whole_macs + self.feedback_macs
         return whole / self.rank_macs(self.slowest_rank)
+
+    @property
+    def feedback_macs(self) -> int:
+        """What feedback training costs for one sample, in all rows."""
+        return sum(module.feedback_macs for module in self.modules if not module.share.index)
 
     @property
     def inference_speedup(self) -> float:

@@ -6,6 +6,7 @@ import torch
 
 from comm.address import Address, Grid
 from comm.errors import BadInput
+from comm.share import WHOLE, Share
 from partition.contexts import Contexts, ContextSpec, context_specs
 from partition.counts import Count, count
 from partition.cuts import Cut, even, min_max, single, spans
@@ -38,7 +39,7 @@ def plan(request: Request) -> Plan:
     if problems or net is None:
         raise BadInput(problems)
     readout = request.wiring.tail == "head" and not net.classifies
-    grid = Grid(groups=config.groups_per_row, readout=readout)
+    grid = Grid(groups=config.processes_per_row, readout=readout)
     draft = _Draft(request, net, grid)
     problems += map_problems(request.wiring, shapes=draft.shapes, made=draft.made)
     if not problems:  # it can be cut
@@ -54,6 +55,8 @@ class _Draft:
 
     def __init__(self, request: Request, net: Network, grid: Grid) -> None:
         self.request, self.net, self.grid = request, net, grid
+        self.groups = request.config.groups_per_row
+        self.replicas = request.config.replicas_per_row
         self._pieces: dict[tuple[int, Piece, bool], Count] = {}
         self._heads: dict[HeadSpec, Count] = {}
         self._contexts: dict[tuple[tuple[ContextSpec, ...], Span, int], Count] = {}
@@ -139,7 +142,7 @@ class _Draft:
         Of the contexts only the image's is counted: what others cost depends on where the rows
         before are cut.
         """
-        groups = self.grid.groups[k]
+        groups = self.groups[k]
         head = self._count_head(self.heads.of(k, stop, 0, groups)).macs
         if self.grid.readout and k == self.grid.depth - 1:
             head += self._count_head(self.heads.readout).macs
@@ -150,7 +153,8 @@ class _Draft:
         deep = context_specs(k, self.shapes[:1], memory=0, image=self.request.wiring.image)
         context = self._context_count(deep, own, start).macs
         trunk = self._trunk_macs(start, stop, 0, groups)
-        return trunk + head + context + self._feedback_macs(range(start, stop))
+        macs = trunk + head + context + self._feedback_macs(range(start, stop))
+        return -(-macs // self.replicas[k])
 
     @cached_property
     def rows(self) -> list[range]:
@@ -180,7 +184,8 @@ class _Draft:
     def _module(self, address: Address) -> ModulePlan:
         wiring, k = self.request.wiring, address.k
         blocks = self.rows[k]
-        group, groups = address.g, self.grid.groups[k]
+        groups, replicas = self.groups[k], self.replicas[k]
+        group, share = (address.g, WHOLE) if replicas == 1 else (0, Share(address.g, replicas))
         pieces = [self._piece(i, blocks.start, group, groups) for i in blocks]
         spec = self.heads.of(k, blocks.stop, group, groups)
         head = self._count_head(spec)
@@ -192,12 +197,15 @@ class _Draft:
         contexts = context_specs(k, inputs, memory=wiring.memory, image=wiring.image)
         context = self._context_count(contexts, reads_own, blocks.start)
         decodes = wiring.decoder and place is not None
-        parts = [*pieces, head, context, *self._mirrors(blocks)]
+        parts, mirrors = [*pieces, head, context], self._mirrors(blocks)
         decoder = Count(macs=0, parameters=0, shape=())
         if decodes:
             decoder = self._decoder_count(makes[0], makes[1:])
         return ModulePlan(
             address=address,
+            group=group,
+            groups=groups,
+            share=share,
             blocks=tuple(self.net.blocks[i].name for i in blocks),
             reads=reads,
             makes=makes,
@@ -208,8 +216,8 @@ class _Draft:
             reads_own=reads_own,
             decodes=decodes,
             first=blocks.start,
-            mirrored=bool(self.request.wiring.feedback),
-            parameters=sum(part.parameters for part in [*parts, decoder]),
+            mirrors=mirrors,
+            parameters=sum(part.parameters for part in [*parts, decoder]) + sum(mirrors),
             trunk_macs=sum(piece.macs for piece in pieces),
             context_macs=context.macs,
             head_macs=head.macs,
@@ -217,17 +225,15 @@ class _Draft:
             feedback_macs=self._feedback_macs(blocks),
         )
 
-    def _mirrors(self, blocks: range) -> list[Count]:
-        """The parameters of the feedback mirrors; what they compute depends on the method."""
+    def _mirrors(self, blocks: range) -> tuple[int, ...]:
+        """The parameters of every block's mirror; what they compute depends on the method."""
         if not self.request.wiring.feedback:
-            return []
+            return ()
         whole = Piece(group=0, groups=1, whole=True)
         with torch.device("meta"):
             built = [mirror(self.net.blocks[i].build(whole), self.shapes[i]) for i in blocks if i]
-        return [
-            Count(macs=0, parameters=sum(p.numel() for p in layer.parameters()), shape=())
-            for layer in built
-        ]
+        counted = tuple(sum(p.numel() for p in layer.parameters()) for layer in built)
+        return counted if blocks.start else (0, *counted)
 
     def _feedback_macs(self, blocks: range) -> int:
         """An iteration is one forward pass of the block, and three of its mirror, there and back.
@@ -244,6 +250,9 @@ class _Draft:
         head = self._count_head(spec)
         return ModulePlan(
             address=Address(self.grid.depth, 0),
+            group=0,
+            groups=1,
+            share=WHOLE,
             blocks=(),
             reads=shape,
             makes=shape,
@@ -254,7 +263,7 @@ class _Draft:
             reads_own=Span.whole(shape[0]),
             decodes=False,
             first=len(self.net.blocks),
-            mirrored=False,
+            mirrors=(),
             parameters=head.parameters,
             trunk_macs=0,
             context_macs=0,
@@ -313,6 +322,6 @@ class _Draft:
             ),
             whole_macs=whole.macs,
             whole_parameters=whole.parameters,
-            inference_macs=self._whole(self.grid.groups).macs
+            inference_macs=self._whole(self.groups).macs
             + sum(module.context_macs for module in modules),
         )

@@ -28,6 +28,7 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
             f"--groups {' '.join(map(str, config.groups))}: give one number for all rows, "
             f"or {config.depth}, one per row"
         )
+    yield from _replica_problems(request)
     for size in sorted(set(groups)):
         if size < 1:
             yield f"--groups {size}: every row has at least one group"
@@ -78,6 +79,23 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
         yield (
             f"{request.method} trains the whole network in one module: leave out --depth and "
             "--groups, or choose a local method (dgl, gn-dgl)"
+        )
+
+
+def _replica_problems(request: Request) -> Iterator[str]:
+    """Rows that share a batch out must compute every image by itself, and add gradients up."""
+    replicas, depth = request.config.replicas, request.config.depth
+    given = f"--replicas {' '.join(map(str, replicas))}"
+    if len(replicas) not in (1, depth):
+        yield f"{given}: give one number for all rows, or {depth}, one per row"
+    if min(replicas, default=1) < 1:
+        yield f"{given}: every row has at least one process"
+    if max(replicas, default=1) > request.batch:
+        yield f"{given}: a batch of {request.batch} images has no more shares than that"
+    if max(replicas, default=1) > 1 and not request.wiring.feedback:
+        yield (
+            f"{given}: only dtp's rows share a batch out; the batch-norms of other networks need "
+            "it whole. Leave --replicas out, or choose --groups"
         )
 
 

@@ -1,15 +1,17 @@
 """Draws the routes of a grid, and checks that no order of events can block it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise, permutations
+from dataclasses import replace
+from itertools import pairwise, permutations, product
 
 from comm.address import Address, Grid
 from comm.route import Kind, Route, TensorSpec
+from comm.share import WHOLE
 from partition.plan import ModulePlan
 from partition.sharing import pooled_shape, window
 from partition.wiring import Wiring
 
-Drawn = tuple[Address, Address, Kind, str, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
+Row = tuple[Address, ...]
 
 
 def draw_routes(
@@ -26,15 +28,16 @@ def draw_routes(
     """Every route of the plan, tagged in order.
 
     ahead     every module of a row → every module of the next: its features; in an evaluation
-              turn also the ballot, (predictors, classes): what each row so far has voted
+              turn also the ballot, (predictors, classes): what each row so far has voted. Of
+              replicas, which share a batch out, only to those that have some of its images
     context   every module of a row → every module of each later row that hears its input: its own
               channels of it. Over s rows the window is s times as long: the reader is s behind
     peer      every module of a row → the others: its features for their heads (`share`), its
-              softmax vector (`compare`); a last row without a read-out head: its ballots
+              softmax vector (`compare`); a last row without a read-out head: its ballots;
+              replicas: their gradients, to be added up
     target    every module of a row → the one before: what that one should have made (`feedback`)
     permit    k0g0 → the others of row 0: nothing but leave to begin
     """
-
     rows_of_grid = grid.rows
 
     def maps(shape: tuple[int, ...]) -> TensorSpec:
@@ -43,48 +46,18 @@ def draw_routes(
             shape=shape, dtype=dtype, layout="channels_last" if last else "contiguous"
         )
 
-    predictors = sum(modules[row[0]].head.votes for row in rows_of_grid)
-    ballot = TensorSpec(shape=(predictors, classes), dtype=dtype)
-    vote = TensorSpec(shape=(classes,), dtype=dtype)
+    def flat(size: int) -> TensorSpec:
+        return TensorSpec(shape=(size,), dtype=dtype)
 
-    def drawn() -> Iterator[Drawn]:
-        """Source, target, kind, name, and what travels when learning and when voting."""
-        for row, following in pairwise(rows_of_grid):
-            for source in row:
-                features = maps(modules[source].writes)
-                for target in following:
-                    yield source, target, Kind.AHEAD, "features", (features,), (features, ballot)
-        for row in rows_of_grid:
-            for target in row:
-                for context in modules[target].contexts:
-                    for source in rows_of_grid[context.source] if context.source else ():
-                        mine = modules[source]
-                        part = maps((mine.reads_own.size, *mine.reads[1:]))
-                        yield source, target, Kind.CONTEXT, "input", (part,), (part,)
-        for row in rows_of_grid:
-            for source, target in permutations(row, 2):
-                if wiring.share != "none":
-                    head = modules[source].head
-                    seen = window(
-                        head.own.total, len(row), head.ratio, reader=target.g, source=source.g
-                    )
-                    makes = modules[source].makes
-                    shared = maps(pooled_shape((len(seen), *makes[1:]), head.pool))
-                    yield source, target, Kind.PEER, "features", (shared,), (shared,)
-                if wiring.compare and modules[source].head.votes:
-                    yield source, target, Kind.PEER, "votes", (vote,), ()
-                if row is rows_of_grid[-1]:
-                    yield source, target, Kind.PEER, "ballots", (), (ballot,)
-        for row, following in pairwise(rows_of_grid) if wiring.feedback else ():
-            (source,), (target,) = following, row
-            aim = maps(modules[target].writes)
-            yield source, target, Kind.TARGET, "target", (aim,), ()
-        first, *others = rows_of_grid[0]
-        for target in others:
-            yield first, target, Kind.PERMIT, "permit", (), ()
-
-    routes = tuple(
-        Route(
+    def road(
+        source: Address,
+        target: Address,
+        kind: Kind,
+        name: str,
+        learning: tuple[TensorSpec, ...] = (),
+        voting: tuple[TensorSpec, ...] = (),
+    ) -> Route:
+        return Route(
             source=source,
             target=target,
             kind=kind,
@@ -93,13 +66,73 @@ def draw_routes(
             voting=voting,
             rows=rows,
             window=ahead_window * (target.k - source.k if kind is Kind.CONTEXT else 1),
-            tag=tag,
+            tag=0,
+            sends=modules[source].share,
+            hears=modules[target].share,
         )
-        for tag, (source, target, kind, name, learning, voting) in enumerate(drawn())
-    )
+
+    predictors = sum(modules[row[0]].head.votes for row in rows_of_grid)
+    ballot = TensorSpec(shape=(predictors, classes), dtype=dtype)
+
+    def meeting(row: Row, following: Row) -> Iterator[tuple[Address, Address]]:
+        """Who has rows of a batch in common."""
+        for source, target in product(row, following):
+            if modules[source].share.meets(modules[target].share):
+                yield source, target
+
+    def drawn() -> Iterator[Route]:
+        for row, following in pairwise(rows_of_grid):
+            for source, target in meeting(row, following):
+                features = maps(modules[source].writes)
+                yield road(source, target, Kind.AHEAD, "features", (features,), (features, ballot))
+        for row in rows_of_grid:
+            for target in row:
+                for context in modules[target].contexts:
+                    for source in rows_of_grid[context.source] if context.source else ():
+                        mine = modules[source]
+                        part = maps((mine.reads_own.size, *mine.reads[1:]))
+                        yield road(source, target, Kind.CONTEXT, "input", (part,), (part,))
+        for row in rows_of_grid:
+            for source, target in permutations(row, 2):
+                mine = modules[source]
+                if wiring.share != "none":
+                    head = mine.head
+                    seen = window(
+                        head.own.total, len(row), head.ratio, reader=target.g, source=source.g
+                    )
+                    shared = maps(pooled_shape((len(seen), *mine.makes[1:]), head.pool))
+                    yield road(source, target, Kind.PEER, "features", (shared,), (shared,))
+                if wiring.compare and mine.head.votes:
+                    yield road(source, target, Kind.PEER, "votes", (flat(classes),))
+                if mine.share.of > 1:
+                    for name, size, times in summed(mine, wiring.feedback):
+                        whole = road(source, target, Kind.PEER, name, (flat(size),))
+                        yield replace(whole, rows=1, times=times, sends=WHOLE, hears=WHOLE)
+                if row is rows_of_grid[-1]:
+                    ballots = road(source, target, Kind.PEER, "ballots", voting=(ballot,))
+                    yield replace(ballots, hears=WHOLE)
+        for row, following in pairwise(rows_of_grid) if wiring.feedback else ():
+            for source, target in meeting(following, row):
+                aim = maps(modules[target].writes)
+                yield road(source, target, Kind.TARGET, "target", (aim,))
+        first, *others = rows_of_grid[0]
+        for target in others:
+            yield road(first, target, Kind.PERMIT, "permit")
+
+    routes = tuple(replace(route, tag=tag) for tag, route in enumerate(drawn()))
     if problems := route_problems(grid, routes):
         raise AssertionError("\n".join(problems))  # a planner that draws these is itself wrong
     return routes
+
+
+def summed(module: ModulePlan, iterations: Sequence[int]) -> Iterator[tuple[str, int, int]]:
+    """Which gradients replicas add up: their name, how many numbers, how often in a step."""
+    yield "gradients", module.parameters - sum(module.mirrors), 1
+    for index, (name, size) in enumerate(
+        zip(module.blocks, module.mirrors, strict=True), start=module.first
+    ):
+        if index:
+            yield f"feedback {name}", size, iterations[index - 1]
 
 
 def route_problems(grid: Grid, routes: Sequence[Route]) -> list[str]:

@@ -14,7 +14,8 @@ def _blocks(module: ModulePlan) -> str:
     if not module.blocks:
         return "read-out head"
     first, last = module.blocks[0], module.blocks[-1]
-    return first if first == last else f"{first} … {last} ({len(module.blocks)})"
+    share = f", share {module.share} of the batch" if module.share.of > 1 else ""
+    return (first if first == last else f"{first} … {last} ({len(module.blocks)})") + share
 
 
 def size(count: float) -> str:

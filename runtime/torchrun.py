@@ -110,7 +110,7 @@ def _open(config: Config, launch: Launch) -> Opened:
     if launch.generation > 0 and config.run.resume is None and RunDir(root).config.exists():
         config = settled(Config(run=RunConfig(resume=root)))
     problems: list[str] = []
-    wanted = sum(config.grid.groups_per_row)
+    wanted = sum(config.grid.processes_per_row)
     if wanted != launch.processes:
         command = " ".join(sys.argv[1:])
         problems.append(

@@ -88,6 +88,7 @@ def planned(
     dropout: float = 0.0,
     slope: float = 0.0,
     replay: int = 0,
+    replicas: tuple[int, ...] = (1,),
 ) -> Plan:
     """A plan for 16x16 images of five classes."""
     return plan(
@@ -100,6 +101,7 @@ def planned(
                 dropout=dropout,
                 slope=slope,
                 replay=replay,
+                replicas=replicas,
                 depth=depth,
                 groups=(groups,) if isinstance(groups, int) else groups,
                 cuts=cuts,

@@ -19,14 +19,17 @@ from partition.plan import Plan
 from partition.planner import plan
 from partition.request import Request
 from tests.grids import Notebook
+from workers.ballot import Result
 from workers.drive import drive
 from workers.grid import hire
 from workers.job import Job
 from workers.methods.backprop import Backprop
 from workers.methods.dtp import DTP, Layer, apart_by
+from workers.methods.gn_dgl import GNDGL
 from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import training
+from workers.step import Step
 from workers.worker import Worker
 
 LAYERS = ("conv_0", "conv_1", "conv_2", "conv_3", "conv_4", "fc")
@@ -58,6 +61,12 @@ class OracleFeed:
 
     def labels(self, step: int) -> Tensor:
         return self._draw(step)[1]
+
+    def eval_images(self, split: str, index: int) -> Tensor:
+        return self.images(100 + index)[: 4 - 3 * index]
+
+    def eval_labels(self, split: str, index: int) -> Tensor:
+        return self.labels(100 + index)[: 4 - 3 * index]
 
     def _draw(self, step: int) -> tuple[Tensor, Tensor]:
         source = torch.Generator().manual_seed(5000 + step)
@@ -114,19 +123,29 @@ def planned(
     )
 
 
-def trained(plan: Plan, method: DTP, steps: int) -> tuple[dict[str, Worker], list[Notebook]]:
-    """Workers by layer, from the oracle's weights, after some steps."""
-    job = Job(
+def job_of(plan: Plan, method: DTP, steps: int, *, evaluate: bool = False) -> Job:
+    return Job(
         plan=plan,
         method=method,
         optim=OPTIM,
         schedule=training(
-            epochs=1, steps_per_epoch=8, max_steps=steps, eval_every=0, eval_turns={"test": 1}
+            epochs=1,
+            steps_per_epoch=max(steps, 1),
+            max_steps=steps,
+            eval_every=int(evaluate),
+            eval_turns={"test": 2},
         ),
         seed=0,
         feed=OracleFeed(),  # type: ignore[arg-type]
         device=torch.device("cpu"),
     )
+
+
+def trained(
+    plan: Plan, method: DTP, steps: int, *, evaluate: bool = False
+) -> tuple[dict[str, Worker], list[Notebook]]:
+    """Workers by layer, from the oracle's weights, after some steps."""
+    job = job_of(plan, method, steps, evaluate=evaluate)
     notebooks = {address: Notebook() for address in plan.grid}
     workers = hire(job, notebooks)
     weights = oracle_weights()
@@ -214,10 +233,10 @@ def test_the_top_layers_gradient_is_beta_times_backprops(
     assert (mine - 0.7 * last.grad).abs().max() < 1e-14
 
 
-def spread(depth: int, cuts: tuple[str, ...]) -> dict[str, Tensor]:
+def spread(depth: int, cuts: tuple[str, ...], **more: Any) -> dict[str, Tensor]:
     """All weights, by layer, after two steps with the grid's own noise."""
     method = replace(DTP(), iterations=(2, 3, 2, 3, 2))
-    layers, _ = trained(planned(depth, cuts), method, 2)
+    layers, _ = trained(planned(depth, cuts, **more), method, 2)
     found: dict[str, Tensor] = {}
     for name, worker in layers.items():
         module = worker.module
@@ -234,6 +253,72 @@ def test_grouped_layers_learn_what_single_ones_learn() -> None:
         grouped = spread(depth, cuts)
         assert grouped.keys() == single.keys()
         assert max(float((grouped[k] - single[k]).abs().max()) for k in single) < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("cuts", "replicas"),
+    [
+        (("single",), (1, 3, 2, 1, 1, 1)),  # three shares hear from one and tell two
+        (("conv_1", "conv_2"), (2, 1, 3)),  # with the images, and with the votes
+        (("conv_1",), (2, 4)),  # as many images as shares
+    ],
+    ids=str,
+)
+def test_a_replicated_row_learns_what_one_process_learns(
+    cuts: tuple[str, ...], replicas: tuple[int, ...]
+) -> None:
+    """Noise is drawn for the whole batch, and gradients are added up within the row (§5.2)."""
+    single = spread(6, ("single",))
+    shared_out = spread(len(replicas), cuts, replicas=replicas)
+    assert shared_out.keys() == single.keys()
+    assert max(float((shared_out[k] - single[k]).abs().max()) for k in single) < 1e-9
+
+
+def test_replicas_stay_the_same_to_the_last_bit() -> None:
+    method = replace(DTP(), iterations=(2, 1, 1, 1, 1))
+    plan = planned(2, ("conv_1",), method, replicas=(3, 1))
+    job = job_of(plan, method, 2)
+    workers = hire(job, {address: Notebook() for address in plan.grid})
+    drive(workers)
+    first, *others = (worker.module for worker in workers if worker.address.k == 0)
+    for other in others:
+        for mine, theirs in zip(first.parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+
+
+def test_a_replica_that_forgets_the_sum_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control of the comparison above."""
+
+    def alone(module: LocalModule, name: str, parameters: object) -> Step[None]:
+        yield from ()
+
+    seen = spread(6, ("single",))
+    monkeypatch.setattr("workers.methods.dtp.add_up", alone)
+    forgotten = spread(2, ("conv_1",), replicas=(2, 1))
+    assert max(float((forgotten[k] - seen[k]).abs().max()) for k in seen) > 1e-6
+
+
+def test_an_evaluation_counts_every_image_of_all_replicas() -> None:
+    """Of votes that are shared out as well; the last batch is smaller than the shares are many."""
+    results: list[list[Result]] = []
+    for more in ({}, {"replicas": (1, 2, 3)}):
+        method = DTP(iterations=(1,) * 5)
+        plan = planned(3, ("conv_1", "conv_2"), method, **more)
+        _, notebooks = trained(plan, method, 1, evaluate=True)
+        results.append([result for book in notebooks for result in book.results])
+    (one,), (several,) = results
+    assert several.images == one.images == 5
+    assert several.loss == pytest.approx(one.loss, rel=1e-9)
+    assert (several.rows, several.ensemble) == (one.rows, one.ensemble)
+    assert several.member is None
+
+
+def test_only_rows_that_add_up_can_have_replicas() -> None:
+    with pytest.raises(BadInput) as caught:
+        planned(2, ("even",), GNDGL(), replicas=(2, 0, 9), network="resnet8")
+    said = "\n".join(caught.value.problems)
+    assert "give one number for all rows, or 2" in said and "at least one process" in said
+    assert "a batch of 4 images" in said and "only dtp's rows" in said
 
 
 def test_other_noise_is_noticed() -> None:

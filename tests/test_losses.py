@@ -24,7 +24,7 @@ from workers.methods.gn_dgl import GNDGL
 from workers.methods.infopro import InfoPro
 from workers.optim import LearningRate, OptimConfig, optimizer
 from workers.step import Lesson
-from workers.update import update
+from workers.update import advance, backward
 
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
 
@@ -349,7 +349,8 @@ def test_adam_is_adam(decay: float) -> None:
         x = drawn(6, 4, seed=step)
         loss = mine(x).square().mean()
         lesson = Lesson(losses={"task": loss}, logits=None)
-        values = update(mine, own, lesson, rate=rate, clip_norm=None)
+        backward(own, lesson)
+        values = advance(mine, own, rate=rate, clip_norm=None)
         assert values["lr"] == rate
         adam.param_groups[0]["lr"] = rate
         adam.zero_grad()

@@ -122,6 +122,14 @@ OTHERS: dict[str, tuple[Method, OptimConfig, dict[str, Any]]] = {
         OPTIM,
         {"depth": 3, "groups": 1, "network": "lenet", "widths": (4, 6, 8)},
     ),
+    "dtp-replicas": (
+        DTP(**FEW, feedback_lr=(1e-3, 1e-3, 1e-2)),
+        OPTIM,
+        {
+            **{"depth": 4, "groups": 1, "network": "lenet", "widths": (4, 6, 8)},
+            **{"cuts": ("single",), "replicas": (1, 3, 2, 1), "window": 1},
+        },
+    ),
     "infopro": (InfoPro(lambdas=LAMBDAS), OPTIM, {"depth": 3, "groups": 1}),
     "contsup": (
         ContSup(mode="R1E", loss="softmax", share="maps", diversity=0.5),

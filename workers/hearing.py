@@ -7,7 +7,7 @@ Images and labels are computed where they are needed, never sent.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from comm.errors import WrongMessage
 from comm.message import Flag, Message
 from comm.ports import Ports
 from partition.plan import ModulePlan
+from workers.ballot import merged
 from workers.job import Job
 from workers.schedule import Turn
 from workers.step import Inbox
@@ -24,14 +25,14 @@ from workers.step import Inbox
 
 @dataclass(frozen=True)
 class Heard:
-    """The module's input of one turn, of the batch of `step`; when voting, the ballots before it.
+    """The module's input of one turn, of the batch of `step`; when voting, the ballot before it.
 
     `read` is the turn in which the row before sent it, where that is the reader's choice (replay).
     """
 
     inbox: Inbox
     step: int
-    ballots: list[Tensor] = field(default_factory=list[Tensor])
+    ballot: Tensor | None = None
     read: int | None = None
 
 
@@ -42,10 +43,15 @@ class Stop:
     turn: int
 
 
-def joined(messages: Sequence[Message]) -> Tensor:
-    """The features of a row's groups, in group order."""
+def joined(messages: Sequence[Message], ends: Sequence[Receiver]) -> Tensor:
+    """The features of a row: its groups' channels, or its replicas' images, in their order."""
     parts = [message.tensors[0] for message in messages]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=0 if shared_out(ends) else 1)
+
+
+def shared_out(ends: Sequence[Receiver]) -> bool:
+    """Whether these come from replicas, which have other images each."""
+    return ends[0].route.sends.of > 1
 
 
 class Hearing:
@@ -74,9 +80,13 @@ class Hearing:
             for end in ends:  # who stops says so ahead, and that was heard before
                 heard.append((yield from receive(end, turn.index)))
             self.check(turn, heard, ends)
-            inputs[k] = joined(heard)
-        ballots = [] if turn.learns else [message.tensors[1] for message in messages]
-        return Heard(self.inbox(joined(messages), inputs, turn.step), turn.step, ballots)
+            inputs[k] = joined(heard, ends)
+        ballot = None
+        if not turn.learns:
+            ballots = [message.tensors[1] for message in messages]
+            ballot = torch.cat(ballots) if shared_out(self.ports.heard) else merged(ballots)
+        features = joined(messages, self.ports.heard)
+        return Heard(self.inbox(turn, features, inputs, turn.step), turn.step, ballot)
 
     def done(self) -> Generator[Wait, None, Stop | None]:
         """After the last turn: nothing is left to hear."""
@@ -94,24 +104,27 @@ class Hearing:
         for end in self.ports.permits:
             yield from send(end, Message(turn=turn.index))
         inputs = self.images(turn, turn.step)
-        return Heard(self.inbox(inputs[0], inputs, turn.step), turn.step)
+        return Heard(self.inbox(turn, inputs[0], inputs, turn.step), turn.step)
 
     def check(self, turn: Turn, messages: Sequence[Message], ends: Sequence[Receiver]) -> None:
         """Every message is of this turn's batch. Raises WrongMessage."""
-        feed = self.job.feed
         for message, end in zip(messages, ends, strict=True):
-            if turn.split is None:
-                rows = feed.rows(message.step)
-            else:
-                rows = len(feed.eval_labels(turn.split, turn.batch))
+            part = end.route.part(self.batch(turn, message.step))
+            rows = part.stop - part.start
             if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
                 raise WrongMessage(
                     f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
                     f"expected {rows}"
                 )
 
+    def batch(self, turn: Turn, step: int) -> int:
+        """How many images the whole batch has."""
+        if turn.split is None:
+            return self.job.feed.rows(step)
+        return len(self.job.feed.eval_labels(turn.split, turn.batch))
+
     def images(self, turn: Turn, step: int) -> dict[int, Tensor]:
-        """The images, as the input of row 0, if this module needs them: normalised."""
+        """Its images, as the input of row 0, if this module needs them: normalised."""
         if not (self.plan.hears_image or (turn.learns and self.plan.decodes)):
             return {}
         feed = self.job.feed
@@ -120,14 +133,19 @@ class Hearing:
         else:
             images = feed.eval_images(turn.split, turn.batch)
         layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
+        rows = self.plan.share.rows(len(images))
+        images = images[rows.start : rows.stop]
         return {0: images.to(self.job.device, memory_format=layout)}
 
-    def inbox(self, features: Tensor, inputs: Mapping[int, Tensor], step: int) -> Inbox:
+    def inbox(self, turn: Turn, features: Tensor, inputs: Mapping[int, Tensor], step: int) -> Inbox:
         """What the method finds; `inputs` has what earlier rows read, row 0 the images."""
+        batch = self.batch(turn, step)
         decodes = self.plan.decodes and 0 in inputs
         return Inbox(
             features=features,
             step=step,
+            batch=batch,
+            rows=self.plan.share.rows(batch),
             contexts=tuple(inputs[context.source] for context in self.plan.contexts),
             pixels=self.job.feed.denormalised(inputs[0]) if decodes else None,
         )

@@ -118,7 +118,7 @@ class Rereading(Hearing):
                 self._keep(turn, message)
                 fresh = False
             batch = self._store.read()
-            inbox = self.inbox(batch.features, self.images(turn, batch.step), batch.step)
+            inbox = self.inbox(turn, batch.features, self.images(turn, batch.step), batch.step)
             return Heard(inbox, batch.step, read=batch.turn)
         while True:
             message = yield from self._take()
@@ -128,8 +128,8 @@ class Rereading(Hearing):
                 break
             self._keep(None, message)
         self.check(turn, [message], [self._end])
-        inbox = self.inbox(message.tensors[0], self.images(turn, turn.step), turn.step)
-        return Heard(inbox, turn.step, [message.tensors[1]])
+        inbox = self.inbox(turn, message.tensors[0], self.images(turn, turn.step), turn.step)
+        return Heard(inbox, turn.step, message.tensors[1])
 
     def done(self) -> Generator[Wait, None, Stop | None]:
         """The row before may still have batches to send: nobody reads them."""

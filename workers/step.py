@@ -3,6 +3,7 @@
     h = module.trunk(inbox.features)
     yield from send_ahead(h)                          # gone before our own backward begins
     yield from send_context(x)                        # for rows further on, if they ask for it
+    yield from alive()                                # in a long step: it goes on
     others = yield from exchange("features", [h])     # the peers' tensors, without gradient
     …
     return Lesson(losses={"task": …}, logits=logits)
@@ -51,8 +52,14 @@ class Exchange:
     tensors: Sequence[Tensor]
 
 
+@dataclass(frozen=True)
+class Alive:
+    """Nothing is asked for."""
+
+
 T = TypeVar("T")
-Step = Generator[SendAhead | SendContext | Exchange | AwaitTarget | SendTarget, Any, T]
+Word = SendAhead | SendContext | Exchange | AwaitTarget | SendTarget | Alive
+Step = Generator[Word, Any, T]
 
 
 def send_ahead(features: Tensor) -> Step[None]:
@@ -85,17 +92,25 @@ def exchange(name: str, tensors: Sequence[Tensor]) -> Step[list[Tensor]]:
     return others
 
 
+def alive() -> Step[None]:
+    """Say that the step goes on: after a long silence a run is taken to hang."""
+    yield Alive()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Inbox:
     """What a module has at hand for one batch.
 
     `features` is (batch, *reads): the image in row 0, else all groups of the row before, joined.
-    `step` names the batch. `contexts` has one tensor for each of the plan's; `pixels` is the image
-    in [0, 1], for a module that reconstructs it.
+    `step` names the batch, of `batch` images; the module computes `rows` of them: all, unless the
+    row has replicas. `contexts` has one tensor for each of the plan's; `pixels` is the image in
+    [0, 1], for a module that reconstructs it.
     """
 
     features: Tensor
     step: int
+    batch: int
+    rows: range
     contexts: tuple[Tensor, ...] = ()
     pixels: Tensor | None = None
 

@@ -1,4 +1,4 @@
-"""From a lesson to new weights: backward, clip, one optimiser step."""
+"""From a lesson to new weights: backward, and then, with everyone's gradients, one step."""
 
 import torch
 from torch import nn
@@ -7,17 +7,10 @@ from comm.errors import Diverged
 from workers.step import Lesson
 
 
-def update(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    lesson: Lesson,
-    *,
-    rate: float,
-    clip_norm: float | None,
-) -> dict[str, float]:
-    """Update the module once; what to record of it. Raises Diverged if the loss is not finite.
+def backward(optimizer: torch.optim.Optimizer, lesson: Lesson) -> dict[str, float]:
+    """Leave the gradient of the lesson's losses, plainly summed; what to record of them.
 
-    The loss is the plain sum of the lesson's; `clip_norm` bounds the norm of the gradient.
+    Raises Diverged if the loss is not finite.
     """
     total = torch.stack(list(lesson.losses.values())).sum()
     values = {"loss": total.item()}
@@ -27,6 +20,14 @@ def update(
         raise Diverged(f"the loss is {values['loss']} ({named}); try a lower --lr or --clip-norm")
     optimizer.zero_grad(set_to_none=True)
     total.backward()  # pyright: ignore[reportUnknownMemberType]
+    return values
+
+
+def advance(
+    module: nn.Module, optimizer: torch.optim.Optimizer, *, rate: float, clip_norm: float | None
+) -> dict[str, float]:
+    """Update the weights once; what to record of it. `clip_norm` bounds the gradient's norm."""
+    values: dict[str, float] = {}
     if clip_norm is not None:
         values["norm"] = torch.nn.utils.clip_grad_norm_(module.parameters(), clip_norm).item()
     values["lr"] = rate

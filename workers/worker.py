@@ -28,10 +28,20 @@ from workers.job import Job
 from workers.optim import LearningRate, optimizer
 from workers.record import Recorder
 from workers.replay import Rereading
+from workers.replicas import add_up
 from workers.schedule import Turn
 from workers.state import DONE, State
-from workers.step import AwaitTarget, Exchange, SendAhead, SendContext, SendTarget, Step
-from workers.update import update
+from workers.step import (
+    Alive,
+    AwaitTarget,
+    Exchange,
+    Inbox,
+    SendAhead,
+    SendContext,
+    SendTarget,
+    Step,
+)
+from workers.update import advance, backward
 
 T = TypeVar("T")
 
@@ -127,16 +137,15 @@ class Worker:
             sleep(self.job.sleep[min(self.address.k, len(self.job.sleep) - 1)])
         self.module.train()
         self.module.begin(turn.step)
-        labels = self.job.feed.labels(heard.step).to(self.job.device)
-        step = self.job.method.learn(self.module, heard.inbox, labels)
-        lesson = yield from self._travel(turn, heard.step, step)
-        values = update(
-            self.module,
-            self.optimizer,
-            lesson,
-            rate=self._rate(turn.step),
-            clip_norm=self.job.optim.clip_norm,
-        )
+        inbox, method = heard.inbox, self.job.method
+        labels = self.job.feed.labels(heard.step)[inbox.rows.start : inbox.rows.stop]
+        labels = labels.to(self.job.device)
+        lesson = yield from self._travel(turn, inbox, method.learn(self.module, inbox, labels))
+        values = backward(self.optimizer, lesson)
+        adding = add_up(self.module, "gradients", self.module.learned())
+        yield from self._travel(turn, inbox, adding)
+        rate, clip_norm = self._rate(turn.step), self.job.optim.clip_norm
+        values |= advance(self.module, self.optimizer, rate=rate, clip_norm=clip_norm)
         if lesson.logits is not None:
             right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
             values["accuracy"] = 100 * right / len(labels)
@@ -144,18 +153,16 @@ class Worker:
             values["read"] = heard.read
         self.recorder.lesson(turn=turn.index, step=turn.step, epoch=turn.epoch, values=values)
         self.state.loss, self.state.accuracy = values["loss"], values.get("accuracy")
-        self.state.images += len(labels)
+        self.state.images += inbox.batch
 
     @torch.no_grad()  # holds whenever this generator runs, and only then
     def _voice(self, turn: Turn, heard: Heard) -> Generator[Wait, None, tuple[Tensor, Tensor]]:
         """The features to pass on, and the ballot with this module's vote on it."""
         vote = yield from self._travel(
-            turn, heard.step, self.job.method.vote(self.module, heard.inbox)
+            turn, heard.inbox, self.job.method.vote(self.module, heard.inbox)
         )
-        predictors = self.job.plan.predictors
-        if heard.ballots:
-            ballot = merged(heard.ballots)
-        else:
+        predictors, ballot = self.job.plan.predictors, heard.ballot
+        if ballot is None:
             empty = len(vote.features), len(predictors), self.module.classes
             ballot = vote.features.new_zeros(empty)
         if vote.logits is not None:
@@ -167,21 +174,17 @@ class Worker:
         self.state.does("voting")
         self.module.eval()
         features, ballot = yield from self._voice(turn, heard)
-        message = Message(
-            turn=turn.index,
-            step=turn.step,
-            rows=len(ballot),
-            flags=Flag.VOTE,
-            tensors=(features, ballot),
-        )
-        for end in self.ports.ahead:
-            yield from self._timed(send(end, message))
+        yield from self._spread(turn, heard.inbox, self.ports.ahead, features, ballot)
         own = ballot[:, -1]
         if "ballots" in self.ports.groups:  # a last row without a read-out head counts together
             group = self.ports.groups["ballots"]
             shown = [ballot] * self._peers
             others = yield from self._timed(group.exchange(turn.index, shown, Flag.VOTE))
-            ballot = merged([ballot, *others])
+            if self.module.plan.share.of > 1:  # g0, who counts, has the first images
+                ballot = torch.cat([ballot, *others])
+                own = ballot[:, -1]
+            else:
+                ballot = merged([ballot, *others])
         if self._counts:
             self._count(turn, ballot, own)
 
@@ -198,13 +201,13 @@ class Worker:
         self._tally.add(ballot, labels, own)
         if turn.last:
             result = self._tally.result(
-                epoch=turn.epoch, step=turn.step, split=turn.split, members=self._peers + 1
+                epoch=turn.epoch, step=turn.step, split=turn.split, members=self.module.groups
             )
             self.recorder.result(turn.index, result)
 
     # ── travel ───────────────────────────────────────────────────────────────────────────────
 
-    def _travel(self, turn: Turn, batch: int, step: Step[T]) -> Generator[Wait, None, T]:
+    def _travel(self, turn: Turn, inbox: Inbox, step: Step[T]) -> Generator[Wait, None, T]:
         """Drive a method's step: carry out what it yields, answer with what arrives."""
         flags = Flag.NONE if turn.learns else Flag.VOTE
         answer: Any = None
@@ -219,33 +222,39 @@ class Worker:
                     if self.ports.ahead:
                         with torch.no_grad():
                             features = self.module.outlet(features)
-                    yield from self._spread(turn, batch, self.ports.ahead, features)
+                    yield from self._spread(turn, inbox, self.ports.ahead, features)
                 case SendContext(part):
                     answer = None
-                    yield from self._spread(turn, batch, self.ports.inputs, part)
+                    yield from self._spread(turn, inbox, self.ports.inputs, part)
                 case AwaitTarget():
-                    assert self.ports.target is not None  # a wiring with targets
-                    heard = yield from self._timed(receive(self.ports.target, turn.index))
-                    answer = heard.tensors[0]
+                    parts: list[Tensor] = []
+                    for end in self.ports.aims:
+                        heard = yield from self._timed(receive(end, turn.index))
+                        parts.append(heard.tensors[0])
+                    answer = torch.cat(parts)
                 case SendTarget(target):
                     answer = None
-                    yield from self._spread(turn, batch, self.ports.targets, target)
+                    yield from self._spread(turn, inbox, self.ports.targets, target)
+                case Alive():
+                    answer = None
+                    self.state.does(self.state.doing)
                 case Exchange(name, tensors):
                     answer = []
                     if self._peers:
                         group = self.ports.groups[name]  # a name that the wiring must know
                         answer = yield from self._timed(group.exchange(turn.index, tensors, flags))
 
-    def _spread(self, turn: Turn, batch: int, ends: Sequence[Sender], tensor: Tensor) -> Waits:
-        """The same tensor through every one of `ends`."""
-        message = Message(
-            turn=turn.index,
-            step=batch,
-            rows=len(tensor),
-            flags=Flag.NONE if turn.learns else Flag.VOTE,
-            tensors=(tensor,),
-        )
+    def _spread(self, turn: Turn, inbox: Inbox, ends: Sequence[Sender], *tensors: Tensor) -> Waits:
+        """The same tensors through every one of `ends`, to replicas their share of them."""
         for end in ends:
+            part = end.route.part(inbox.batch)
+            message = Message(
+                turn=turn.index,
+                step=inbox.step,
+                rows=part.stop - part.start,
+                flags=Flag.NONE if turn.learns else Flag.VOTE,
+                tensors=[tensor[part] for tensor in tensors],
+            )
             yield from self._timed(send(end, message))
 
     def _timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:

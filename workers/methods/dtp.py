@@ -21,11 +21,13 @@ from partition.networks.mirrored import Code
 from partition.wiring import Wiring
 from workers.data.config import DataConfig
 from workers.methods.local import Local
+from workers.replicas import add_up
 from workers.step import (
     Inbox,
     Lesson,
     Step,
     Vote,
+    alive,
     await_target,
     send_ahead,
     send_target,
@@ -98,11 +100,10 @@ class DTP(Local):
         layers = list(self._forward(module, inbox.features))
         top = layers[-1].s
         yield from send_ahead(top)
-        notes = {
-            f"feedback {layer.name}": self._train_mirror(module, layer, inbox.step)
-            for layer in layers
-            if layer.index
-        }
+        notes: dict[str, float] = {}
+        for layer in layers:
+            if layer.index:
+                notes[f"feedback {layer.name}"] = yield from self._train(module, layer, inbox)
         if self.diagnose:
             for layer in layers[layers[0].index == 0 :]:
                 notes |= apart_by(module, layer.name)
@@ -116,7 +117,7 @@ class DTP(Local):
         if layers[0].index:
             yield from send_target(target)
         losses = {
-            layer.name: (layer.s - aim).square().sum() / (2 * len(labels))
+            layer.name: (layer.s - aim).square().sum() / (2 * inbox.batch)
             for layer, aim in zip(layers, reversed(targets), strict=True)
         }
         return Lesson(losses=losses, logits=top if votes else None, notes=notes)
@@ -139,39 +140,61 @@ class DTP(Local):
             yield Layer(index=index, name=name, x=x, s=s, code=code)
             x = s
 
-    def _train_mirror(self, module: LocalModule, layer: Layer, step: int) -> float:
+    def _train(self, module: LocalModule, layer: Layer, inbox: Inbox) -> Step[float]:
         """n_l steps on the feedback weights of one layer; the loss of the last (spec §1.5).
 
         Negative in healthy training: bounded below by -σ² times the squared norm of the Jacobian.
         """
-        optimizer = module.own_optimizers[layer.name]
-        source = self.source(module, layer, step)
+        source = self.source(module, layer, inbox.step)
         loss = layer.x.new_zeros(())
         for _ in range(self.iterations[layer.index - 1]):
-            loss = self._feedback_loss(module, layer, source)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # pyright: ignore[reportUnknownMemberType]
-            optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+            loss = yield from self._iterate(module, layer, inbox, source)
         return loss.item()
 
-    def _feedback_loss(self, module: LocalModule, layer: Layer, source: torch.Generator) -> Tensor:
+    def _iterate(
+        self, module: LocalModule, layer: Layer, inbox: Inbox, source: torch.Generator
+    ) -> Step[Tensor]:
+        """One step on the feedback weights of one layer; its loss."""
+        yield from alive()  # a batch can take minutes
+        optimizer, mirror = module.own_optimizers[layer.name], module.mirror(layer.name)
+        loss = self._feedback_loss(module, layer, inbox, source)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        yield from add_up(module, f"feedback {layer.name}", mirror.parameters())
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    def _feedback_loss(
+        self, module: LocalModule, layer: Layer, inbox: Inbox, source: torch.Generator
+    ) -> Tensor:
         """Summed over features, averaged over the batch; one batched call of the mirror."""
         block, mirror = module.layer(layer.name), module.mirror(layer.name)
         x, y, code = layer.x, layer.s.detach(), layer.code
         sigma = self.noise[layer.index - 1]
-        dx = sigma * _normal(x, source)
+
+        def noise(like: Tensor) -> Tensor:
+            """Drawn for the whole batch, whoever computes which part of it."""
+            whole = torch.randn(
+                (inbox.batch, *like.shape[1:]),
+                generator=source,
+                dtype=like.dtype,
+                device=like.device,
+            )
+            return sigma * whole[inbox.rows.start : inbox.rows.stop]
+
+        dx = noise(x)
         with torch.no_grad():
             noisy, noisy_code = block.coded(x + dx)
         if self.rule != "l-drl":
             back = mirror(noisy, noisy_code)
-            return (back - (x + dx)).square().sum() / len(x)
-        dy = sigma * _normal(y, source)
+            return (back - (x + dx)).square().sum() / inbox.batch
+        dy = noise(y)
         codes = None
         if code is not None and noisy_code is not None:
             codes = torch.cat([code, noisy_code, code])
         r, rn, ry = mirror(torch.cat([y, noisy, y + dy]), codes).chunk(3)
-        return (-2 * dx * (rn - r) + (ry - r).square()).sum() / len(x)
+        return (-2 * dx * (rn - r) + (ry - r).square()).sum() / inbox.batch
 
     def _aim(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The target of the logits: a step of β along each sample's cross-entropy."""
@@ -187,10 +210,6 @@ class DTP(Local):
         codes = None if layer.code is None else torch.cat([layer.code, layer.code])
         aimed, made = mirror(torch.cat([target, layer.s.detach()]), codes).chunk(2)
         return layer.x + aimed - made
-
-
-def _normal(like: Tensor, source: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=source, dtype=like.dtype, device=like.device)
 
 
 @torch.no_grad()
