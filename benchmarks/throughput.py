@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 BATCH, WARM = 128, 4  # the first steps are not counted
+NETWORK = ["--network", "resnet32", "--dataset", "synthetic", "--batch", str(BATCH)]
 
 
 def python(script: str, *arguments: str) -> str:
@@ -37,7 +38,7 @@ def run_loci(layout: str, steps: int, *words: str) -> dict[str, dict[str, float]
     """Seconds per step of every module of a real run: whole turns, and of these, waiting."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(ROOT / "launch.py"), "train", *words]
-        command += ["--network", "resnet32", "--dataset", "synthetic", "--batch", str(BATCH)]
+        command += NETWORK
         command += ["--max-steps", str(WARM + steps), "--eval-every", "0", "--threads", "1"]
         command += ["--lr", "0.1", "--schedule", "constant", "--memory-format", layout]
         command += ["--drop-last", "--device", "cpu", "--run-dir", f"{folder}/run"]
@@ -53,42 +54,16 @@ def run_loci(layout: str, steps: int, *words: str) -> dict[str, dict[str, float]
 
 
 def measured_cuts() -> list[str]:
-    """The cut whose slower half is fastest by measured block times, and its two neighbours."""
-    import torch
-
-    from partition.cuts import min_max
-    from partition.head_specs import hidden_units
-    from partition.heads import build_head
-    from partition.heads.spec import HeadSpec
-    from partition.networks import network
-    from partition.networks.block import Style
-    from partition.spans import Span
-    from workers.cost import measure
-
-    torch.set_num_threads(1)
-    net = network("resnet32", None, (3, 32, 32), Style(), 10)
-
-    def head(shape: tuple[int, ...]) -> torch.nn.Module:
-        return build_head(
-            HeadSpec(
-                kind="1c2f",
-                shape=shape,
-                hidden=hidden_units(net.base),
-                writes=10,
-                votes=True,
-                gathers=False,
-                own=Span.whole(shape[0]),
-            )
-        )
-
-    costs = measure(net, head, shape=(3, 32, 32), batch=BATCH)
-
-    def seconds(k: int, start: int, stop: int) -> float:
-        own = sum(cost.block for cost in costs[start:stop])
-        return own + (costs[stop - 1].head if stop < len(costs) else 0.0)
-
-    (best,) = min_max(len(costs), 2, seconds)
-    return [costs[index - 1].name for index in (best, best - 1, best + 1)]
+    """The cut whose slower half is quickest by measured block times, and its two neighbours."""
+    words = ["dgl", *NETWORK, "--depth", "2", "--cuts", "time", "--threads", "1", "--json"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "launch.py"), "plan", *words, "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second, *_ = (module["blocks"] for module in json.loads(done.stdout)["modules"])
+    return [first[-1], first[-2], second[0]]
 
 
 def slowest(modules: dict[str, dict[str, float]]) -> tuple[str, float, float]:
@@ -109,14 +84,10 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--cuts", action="store_true", help="only print the measured cuts")
     chosen = parser.parse_args()
-    if chosen.cuts:
-        print(json.dumps(measured_cuts()))
-        return
     steps: int = chosen.steps
 
-    candidates: list[str] = json.loads(python("throughput.py", "--cuts"))
+    candidates = measured_cuts()
     grid = ["dgl", "--depth", "2", "--cuts"]
     trials = {cut: pace(run_loci("channels_last", 6, *grid, cut)) for cut in candidates}
     cut = min(trials, key=trials.__getitem__)

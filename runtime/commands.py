@@ -114,14 +114,15 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
             return train_here(config, console)
         case ShowPlan():
             if command.run.resume is not None:
-                plan = recorded(command.run.resume)[1]
+                plan, costs = recorded(command.run.resume)[1], ()
             else:
-                plan = make_ready(settled(_config(command))).plan
+                ready = make_ready(settled(_config(command)))
+                plan, costs = ready.plan, ready.costs
             if command.json:
                 print(json.dumps(json.loads(plan.to_json()), indent=2))
             else:
                 wide = console if console.is_terminal else Console(soft_wrap=True, width=PIPED)
-                wide.print(plan_table(plan))
+                wide.print(plan_table(plan, costs))
             return 0
         case Evaluate():
             return evaluate(command.run_dir, command.data_dir, console)

@@ -91,6 +91,7 @@ def open_run(config: Config, *, writes: bool = True, expect: tuple[str, ...] = (
     start = start_of(ready.config, ready.plan)
     if writes:
         _claim(run_dir, ready, start)
+    config = ready.config
     feed = Feed(Prepared(ready.data), config.data, seed=config.run.seed)
     turns = len(schedule_of(config, feed))
     return Opened(ready=ready, run_dir=run_dir, start=start, turns=turns)
@@ -132,15 +133,15 @@ def _claim(run_dir: RunDir, ready: Ready, start: int) -> None:
         run_dir.claim(configs.to_json(ready.config))
     run_dir.lock()
     if not run_dir.plan.exists():
-        _write_plan(run_dir, ready.plan)
+        _write_plan(run_dir, ready)
     for later in checkpoint.after(run_dir.checkpoints, start):  # what was not complete
         shutil.rmtree(later)
 
 
-def _write_plan(run_dir: RunDir, plan: Plan) -> None:
+def _write_plan(run_dir: RunDir, ready: Ready) -> None:
     with (run_dir.root / "plan.txt").open("w") as file:
-        Console(file=file, width=160).print(plan_table(plan))
-    run_dir.plan.write_bytes(plan.to_json())
+        Console(file=file, width=160).print(plan_table(ready.plan, ready.costs))
+    run_dir.plan.write_bytes(ready.plan.to_json())
 
 
 def recorded(run_dir: Path) -> tuple[Config, Plan]:

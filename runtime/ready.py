@@ -1,13 +1,13 @@
 """Everything that is decided before the first process starts, with all problems at once."""
 
-import dataclasses
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from comm.errors import BadInput
+from partition.costs import BlockCost
 from partition.data_spec import DataSpec
 from partition.plan import Plan
 from partition.planner import plan
@@ -15,23 +15,34 @@ from partition.request import Request
 from runtime import config as configs
 from runtime.config import Config
 from runtime.devices import cores
+from runtime.measured import ASKED, measured
+from runtime.measured import problems as measured_problems
 from workers.data.batches import check_batches
 from workers.data.prepare import prepare
 from workers.data.prepared import Prepared
 from workers.methods import name_of
 
-# Stands in where the data has a problem, so that the grid's own problems are found as well.
 _MANY = 1 << 40
-_ANY_DATA = DataSpec(name="any", shape=(3, 32, 32), classes=10, train=_MANY, test=_MANY, digest="")
+
+
+def _any_data(name: str, channels: int) -> DataSpec:
+    """Stands in where the data has a problem, so that the grid's own problems are found as well."""
+    return DataSpec(
+        name=name, shape=(channels, 32, 32), classes=10, train=_MANY, test=_MANY, digest=""
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """A run that may start: its plan, and the folder its data was prepared in."""
+    """A run that may start: its plan, and the folder its data was prepared in.
+
+    `costs` are what its blocks take, where the cut was found by measuring.
+    """
 
     config: Config
     plan: Plan
     data: Path
+    costs: tuple[BlockCost, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -40,7 +51,7 @@ class Ready:
             Config(
                 method=self.config.method,
                 grid=self.config.grid,
-                data=dataclasses.replace(self.config.data, data_dir=None, download=False),
+                data=replace(self.config.data, data_dir=None, download=False),
                 optim=self.config.optim,
                 run=configs.RunConfig(
                     seed=self.config.run.seed,
@@ -56,22 +67,29 @@ def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
     """Check everything and draw the plan. Raises BadInput with every problem, `expect` included."""
     problems = list(expect or [])
     problems += configs.problems(config)
-    problems += _device_problems(config)
-    data, spec = None, dataclasses.replace(_ANY_DATA, name=config.data.dataset)
+    problems += [*_device_problems(config), *measured_problems(config)]
+    channels = len(config.data.mean or config.data.std or "rgb")
+    data, spec = None, _any_data(config.data.dataset, channels)
     try:
         data = prepare(config.data)
         spec = Prepared(data).spec
     except BadInput as error:
         problems += error.problems
     problems += check_batches(config.data, spec)
-    drawn = None
+    drawn, costs, measures = None, list[BlockCost](), config.grid.cuts == ASKED
+    asked = request(config, spec)
+    if measures:
+        asked = replace(asked, config=replace(asked.config, cuts=("macs",)))
     try:
-        drawn = plan(request(config, spec))
+        drawn = plan(asked)
     except BadInput as error:
         problems += error.problems
     if problems or data is None or drawn is None:
         raise BadInput(problems)
-    return Ready(config=config, plan=drawn, data=data)
+    if measures:
+        config, costs = measured(config, asked)
+        drawn = plan(request(config, spec))
+    return Ready(config=config, plan=drawn, data=data, costs=tuple(costs))
 
 
 def request(config: Config, spec: DataSpec) -> Request:

@@ -1,5 +1,6 @@
 """A plan as a table one can read aloud."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from rich.console import Group, RenderableType
@@ -7,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from comm.route import Kind
+from partition.costs import BlockCost, row_seconds
 from partition.plan import ModulePlan, Plan
 
 
@@ -69,8 +71,30 @@ def frame_bytes(plan: Plan, rank: int) -> int:
     return total
 
 
-def plan_table(plan: Plan) -> RenderableType:
+def work_of(plan: Plan, costs: Sequence[BlockCost]) -> list[float]:
+    """What every process does in a step: measured seconds if there are `costs`, else MACs."""
+    ranks = range(plan.grid.processes)
+    if not costs:
+        return [float(plan.rank_macs(rank)) for rank in ranks]
+    modules = [plan[plan.grid.hosted(rank)[0]] for rank in ranks]
+    return [row_seconds(costs, m.first, m.first + len(m.blocks), m.share.of) for m in modules]
+
+
+def _measured(plan: Plan, costs: Sequence[BlockCost]) -> Iterator[str]:
+    """Σ over the slowest, in measured seconds: what as many cores as processes can win."""
+    if costs:
+        whole, slowest = row_seconds(costs, 0, len(costs)), max(work_of(plan, costs))
+        lasts = [plan[row[0]].blocks[-1] for row in plan.grid.rows[: plan.grid.depth - 1]]
+        yield (
+            f"speed-up in time, measured here block by block: one process {whole:.3f} s per step, "
+            f"the slowest of {plan.grid.processes} {slowest:.3f} s: {whole / slowest:.3f}×; "
+            f"to repeat the cut: --cuts {' '.join(lasts) or 'single'}"
+        )
+
+
+def plan_table(plan: Plan, costs: Sequence[BlockCost] = ()) -> RenderableType:
     """The grid: blocks, shapes, routes, bytes per step, parameters, MACs, and what they promise."""
+    work = work_of(plan, costs)
     contexts = any(module.contexts for module in plan.modules)
     decoders = any(module.decodes for module in plan.modules)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -78,19 +102,21 @@ def plan_table(plan: Plan) -> RenderableType:
         table.add_column(name, overflow="fold")
     feedback = any(module.feedback_macs for module in plan.modules)
     context = ("context/step",) * contexts + ("targets/step",) * feedback
+    times = ("s/step",) * bool(costs)
     for name in ("ahead/step", *context, "peers/step", "parameters", "kMACs", "of which head"):
         table.add_column(name, justify="right")
-    for name in ("contexts",) * contexts + ("decoder",) * decoders + ("feedback",) * feedback:
+    parts = ("contexts",) * contexts + ("decoder",) * decoders + ("feedback",) * feedback
+    for name in (*parts, *times, "share"):
         table.add_column(name, justify="right")
     for module in plan.modules:
-        sent = plan.sent_bytes(module.address)
+        rank, sent = plan.grid.rank(module.address), plan.sent_bytes(module.address)
         more = [module.context_macs] * contexts + [module.decoder_macs] * decoders
         more += [module.feedback_macs] * feedback
         between = (Kind.CONTEXT,) * contexts + (Kind.TARGET,) * feedback
         kinds = (Kind.AHEAD, *between, Kind.PEER)
         table.add_row(
             str(module.address),
-            str(plan.grid.rank(module.address)),
+            str(rank),
             _blocks(module),
             _shape(module.reads),
             _shape(module.writes),
@@ -99,6 +125,8 @@ def plan_table(plan: Plan) -> RenderableType:
             *(size(sent[kind]) if kind in sent else "–" for kind in kinds),
             f"{module.parameters:,}",
             *(f"{macs / 1e3:,.1f}" for macs in (module.macs, module.head_macs, *more)),
+            *(f"{work[rank]:.3f}" for _ in times),
+            f"{work[rank] / sum(work):.1%}" if module.blocks else "",
         )
     slowest, ranks = plan.slowest_rank, range(plan.grid.processes)
     hosted = " ".join(map(str, plan.grid.hosted(slowest)))
@@ -107,14 +135,16 @@ def plan_table(plan: Plan) -> RenderableType:
         f"{plan.method}: {plan.network}{widths} on {plan.data.name} ({_shape(plan.data.shape)}, "
         f"{plan.data.classes} classes), grid {plan.grid}, {plan.grid.processes} processes, "
         f"batch {plan.batch}, window {plan.window}"
-        + (f", replay of {plan.replay} batches (not exact)" if plan.replay else ""),
+        + (f", replay of {plan.replay} batches (not exact)" if plan.replay else "")
+        + (f", feedback lag {lag} (not exact)" if (lag := plan.wiring.feedback_lag) else ""),
         f"whole network {plan.whole_macs / 1e3:,.1f} kMACs, {plan.whole_parameters:,} parameters; "
         f"slowest process rank {slowest} ({hosted}) "
         f"{plan.rank_macs(slowest) / 1e3:,.1f} kMACs",
         f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
         f"inference {plan.inference_speedup:.3f}×" + _context_share(plan),
+        *_measured(plan, costs),
         f"windows hold at most {size(max(map(partial(frame_bytes, plan), ranks)))} per process",
-        "(MACs are of the forward pass, one sample, by the papers' convention; hears: * is all "
-        "groups of a row)",
+        "(MACs are of the forward pass, one sample, by the papers' convention; share: of the work "
+        "of all processes; hears: * is all groups of a row)",
     )
     return Group(Text(lines[0]), Text(), table, Text(), *(Text(line) for line in lines[1:]))

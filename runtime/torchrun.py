@@ -21,6 +21,7 @@ from comm.rendezvous import Store
 from comm.telemetry import Evaluated, Report
 from runtime.config import Config, RunConfig
 from runtime.death import die_with_parent
+from runtime.measured import ASKED
 from runtime.member import work
 from runtime.opening import Opened, open_run, settled
 from runtime.run_dir import RunDir
@@ -116,6 +117,11 @@ def _open(config: Config, launch: Launch) -> Opened:
         problems.append(
             f"torchrun started {launch.processes} processes, the grid has {wanted}: "
             f"torchrun --nproc-per-node {wanted} launch.py {command}"
+        )
+    if config.grid.cuts == ASKED:
+        problems.append(
+            "--cuts time: every process would measure for itself. Measure once with launch.py "
+            "plan, and give the cut that it names"
         )
     return open_run(config, writes=launch.rank == 0, expect=tuple(problems))
 

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,30 +15,31 @@ from comm.frame import Era
 from comm.rendezvous import Meeting, meet
 from comm.transports.gloo import Gloo
 from partition.plan import Plan
-from tests.grids import OPTIM, Notebook, RandomFeed, job_of, states
+from tests.grids import Notebook, states
 from tests.processes import Child, results
 from workers.drive import drive
 from workers.grid import hire
-from workers.methods.method import Method
-from workers.optim import OptimConfig
+from workers.job import Job
 
 HESITATION = 0.006  # seconds at most, before every batch
 
 
-class HesitantFeed(RandomFeed):
-    """Gives its labels late, each time by another while."""
+class Hesitant:
+    """A feed that gives its labels late, each time by another while."""
 
-    def __init__(self, steps_per_epoch: int, *, dtype: torch.dtype, seed: int) -> None:
-        super().__init__(steps_per_epoch, dtype=dtype)
-        self._random = random.Random(seed)
+    def __init__(self, feed: Any, *, seed: int) -> None:
+        self._feed, self._random = feed, random.Random(seed)
 
     def labels(self, step: int) -> Tensor:
         time.sleep(self._random.random() * HESITATION)
-        return super().labels(step)
+        return self._feed.labels(step)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._feed, name)
 
 
 def be(
-    rank: int, plan_json: bytes, method: Method, steps: int, folder: Path, optim: OptimConfig
+    rank: int, plan_json: bytes, make_job: Callable[[Plan], Job], folder: Path
 ) -> dict[str, Any]:
     """Be one rank of a grid: meet the others in `folder`, train; weights and notes by address."""
     plan = Plan.from_json(plan_json)
@@ -46,9 +47,8 @@ def be(
     meeting = Meeting(
         run_id="test", rank=rank, processes=plan.grid.processes, era=era, folder=folder
     )
-    job = job_of(plan, method, steps=steps, evaluate=True, optim=optim)
-    feed = HesitantFeed(2, dtype=getattr(torch, plan.dtype), seed=rank)
-    job = replace(job, feed=feed)  # type: ignore[arg-type]
+    job = make_job(plan)
+    job = replace(job, feed=Hesitant(job.feed, seed=rank))  # type: ignore[arg-type]
     notebooks = {address: Notebook() for address in plan.grid.hosted(rank)}
     with ExitStack() as stack:
         stack.enter_context(meet(meeting))
@@ -66,17 +66,11 @@ def be(
 
 
 def train_apart(
-    children: Sequence[Child],
-    plan: Plan,
-    method: Method,
-    *,
-    steps: int,
-    folder: Path,
-    optim: OptimConfig = OPTIM,
+    children: Sequence[Child], plan: Plan, make_job: Callable[[Plan], Job], *, folder: Path
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Notebook]]:
     """Train with one process per rank; all weights and notes, by address."""
     for rank, child in enumerate(children):
-        child.call(be, rank, plan.to_json(), method, steps, folder, optim)
+        child.call(be, rank, plan.to_json(), make_job, folder)
     found = {address: kept for part in results(children) for address, kept in part.items()}
     weights = {
         address: {name: torch.from_numpy(array) for name, array in arrays.items()}

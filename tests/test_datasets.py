@@ -196,7 +196,7 @@ def stl10(url: str, name: str) -> Fake:
     return Fake({"stl10_binary.tar.gz": packed}, tables, train, test)
 
 
-def fashion(url: str, name: str) -> Fake:
+def mnist(url: str, name: str) -> Fake:
     train, test = pixels(5, 28, 28), pixels(3, 28, 28)
     files: dict[str, bytes] = {}
     for part, images, labels in (
@@ -217,8 +217,10 @@ FAKES = {
     "cifar100": cifar,
     "svhn": svhn,
     "stl10": stl10,
-    "fashion-mnist": fashion,
+    "mnist": mnist,
+    "fashion-mnist": mnist,
 }
+GREY = ("mnist", "fashion-mnist")
 CIFAR = ((125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255))
 HALF = ((0.5,) * 3, (0.5,) * 3)
 TREATMENT = {  # specification §1.7
@@ -226,6 +228,7 @@ TREATMENT = {  # specification §1.7
     "cifar100": (Augmentation(padding="reflect", pad=4, flip=True), CIFAR),
     "svhn": (Augmentation(padding="zero", pad=2, flip=False), HALF),
     "stl10": (Augmentation(padding="zero", pad=4, flip=True), HALF),
+    "mnist": (Augmentation(padding="zero", pad=2, flip=False), None),
     "fashion-mnist": (Augmentation(padding="zero", pad=2, flip=True), None),
 }
 
@@ -364,19 +367,18 @@ def test_a_failed_download_names_reason_and_remedy_and_leaves_nothing(
     assert "data_batch_1 is not there nor 6 more of its files" in missing
 
 
+@pytest.mark.parametrize("name", GREY)
 def test_what_a_killed_process_left_is_not_used(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """torchvision would take the half of an unpacked Fashion-MNIST for whole."""
-    fake = fashion(server.url, "fashion-mnist")
-    fake.serve("fashion-mnist", server, monkeypatch)
-    for file in PUBLISHED["fashion-mnist"].files:
-        half = tmp_path / ".fashion-mnist.part" / file
+    """torchvision would take the half of an unpacked file of these for whole."""
+    fake = mnist(server.url, name)
+    fake.serve(name, server, monkeypatch)
+    for file in PUBLISHED[name].files:
+        half = tmp_path / f".{name}.part" / file
         half.parent.mkdir(parents=True, exist_ok=True)
         half.write_bytes(b"\0\0\x08\x03")
-    assert np.array_equal(
-        Prepared(prepare(asked("fashion-mnist", tmp_path))).train_images, fake.train
-    )
+    assert np.array_equal(Prepared(prepare(asked(name, tmp_path))).train_images, fake.train)
 
 
 # ---- refused, with the next move
@@ -441,18 +443,18 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         assert "remove them and add --download" in problem
 
 
-def test_labels_that_do_not_fit_the_images_are_refused(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake = fashion(server.url, "fashion-mnist")
+@pytest.mark.parametrize("name", GREY)
+def test_labels_that_do_not_fit_the_images_are_refused(name: str, tmp_path: Path) -> None:
+    fake = mnist("", name)
+    raw = tmp_path / PUBLISHED[name].kind / "raw"
     labels = "train-labels-idx1-ubyte"
     for file, body in fake.files.items():
-        path = tmp_path / "FashionMNIST" / "raw" / file.removesuffix(".gz")
+        path = raw / file.removesuffix(".gz")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gzip.decompress(body))
-    config = DataConfig(dataset="fashion-mnist", data_dir=tmp_path)
+    config = DataConfig(dataset=name, data_dir=tmp_path)
     assert Prepared(prepare(config)).spec.train == 5
-    (tmp_path / "FashionMNIST" / "raw" / labels).write_bytes(struct.pack(">II2B", 0x801, 2, 1, 2))
+    (raw / labels).write_bytes(struct.pack(">II2B", 0x801, 2, 1, 2))
     (problem,) = refusal(config)
     assert "incomplete or damaged" in problem
 

@@ -5,6 +5,8 @@ the authors' sequential code. Float64, simple_vgg, batch 4.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,18 +20,22 @@ from partition.data_spec import DataSpec
 from partition.plan import Plan
 from partition.planner import plan
 from partition.request import Request
-from tests.grids import Notebook
+from tests.apart import train_apart
+from tests.grids import Notebook, lockstep, states
+from tests.processes import processes
+from tests.test_exactness import worst
 from workers.ballot import Result
 from workers.drive import drive
 from workers.grid import hire
 from workers.job import Job
 from workers.methods.backprop import Backprop
-from workers.methods.dtp import DTP, Layer, apart_by
+from workers.methods.dtp import DTP
 from workers.methods.gn_dgl import GNDGL
 from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import training
 from workers.step import Step
+from workers.targets import Layer, aim, layers_of, target_before
 from workers.worker import Worker
 
 LAYERS = ("conv_0", "conv_1", "conv_2", "conv_3", "conv_4", "fc")
@@ -313,6 +319,30 @@ def test_an_evaluation_counts_every_image_of_all_replicas() -> None:
     assert several.member is None
 
 
+SPREAD = {
+    "one layer each": (("single",), (1,) * 6),
+    "grouped": (("conv_1", "conv_2"), (1, 1, 1)),
+    "replicated": (("conv_1", "conv_2"), (2, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_processes_compute_what_lockstep_computes(name: str, tmp_path: Path) -> None:
+    """simple_vgg, three steps and an evaluation: bit for bit."""
+    cuts, replicas = SPREAD[name]
+    method = DTP(iterations=(3, 2, 2, 3, 4), diagnose=True)
+    plan = planned(len(replicas), cuts, method, replicas=replicas)
+    make_job = partial(job_of, method=method, steps=3, evaluate=True)
+    with processes(plan.grid.processes) as children:
+        weights, notes = train_apart(children, plan, make_job, folder=tmp_path)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as every process has: threads decide in which order sums are added
+    together, notebooks = lockstep(make_job(plan))
+    torch.set_num_threads(before)
+    assert worst(weights, states(together)) == 0.0
+    assert notes == {str(address): notebook for address, notebook in notebooks.items()}
+
+
 def test_only_rows_that_add_up_can_have_replicas() -> None:
     with pytest.raises(BadInput) as caught:
         planned(2, ("even",), GNDGL(), replicas=(2, 0, 9), network="resnet8")
@@ -369,16 +399,97 @@ def test_the_plan_predicts_what_feedback_training_can_win() -> None:
     assert [len(module.blocks) for module in three.modules] == [2, 1, 3]
 
 
-def test_a_mirror_that_is_its_layer_is_not_apart() -> None:
-    """The diagnostics: 0 degrees for equal weights, 90 or so for independent ones."""
-    method = DTP(diagnose=True, iterations=(1,) * 5, feedback_lr=(1e-9,) * 5)
-    _, notebooks = trained(planned(3, ("conv_1", "conv_2")), method, 1)
+FAINT: dict[str, Any] = {"diagnose": True, "iterations": (1,) * 5, "feedback_lr": (1e-12,) * 5}
+
+
+def diagnosed(mirrors: bool, *cuts: str, **more: Any) -> dict[str, float]:
+    """The notes of a step without feedback training to speak of; `mirrors` are the layers' own."""
+    method = DTP(**FAINT)
+    plan = planned(len(cuts) + 1, cuts or ("single",), method, **more)
+    notebooks = {address: Notebook() for address in plan.grid}
+    workers = hire(job_of(plan, method, 1), notebooks)
+    weights = oracle_weights()
+    for name in LAYERS[1:] if mirrors else ():
+        weight = weights[f"trunk.{name}.weight"]
+        weights[f"mirror.{name}.weight"] = weight.T if name == "fc" else weight
+    for worker in workers:
+        for name in worker.module.plan.blocks:
+            load(worker.module, name, weights)
+    drive(workers)
+    return lessons([*notebooks.values()], 0)
+
+
+def test_mirrors_that_are_their_layers_make_backprops_gradient() -> None:
+    """§4.3: with V = W the angles at β = 0.005 are 1.3, 0.3, 0.1, 0, 0, 0 degrees, not quite 0 as
+
+    ELU's slope is taken before the activation forward, and behind it backward.
+    """
+    told = diagnosed(True, "conv_1", "conv_2")
+    for name in LAYERS[1:]:
+        assert told[f"angle {name}"] < 1e-5 and told[f"distance {name}"] < 1e-9
+    angles = [told[f"gradient angle {name}"] for name in LAYERS]
+    assert all(angle < 3 for angle in angles) and angles[0] > 0
+    assert angles[-1] < 1e-5 and told["gradient distance fc"] < 1e-9
+    strange = diagnosed(False, "conv_1", "conv_2")  # negative control
+    assert [strange[f"angle {name}"] for name in LAYERS[1:]] == pytest.approx([90] * 5, abs=3)
+    assert min(strange[f"gradient angle {name}"] for name in LAYERS[:5]) > 60
+
+
+def test_the_gradient_of_backprop_is_backprops() -> None:
+    """It crosses three processes, one of them a pair of replicas: against autograd's."""
+    seen: dict[str, Tensor] = {}
+
+    def spy(name: str, this: Tensor, that: Tensor) -> dict[str, float]:
+        seen.setdefault(name, that.detach().clone())
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.diagnosis.apart_by", spy)
+        diagnosed(False, "conv_1", "conv_2", replicas=(1, 2, 1))
+    module = trained(planned(1), DTP(), 0)[0]["fc"].module
+    feed = OracleFeed()
+    nn.functional.cross_entropy(module.trunk(feed.images(0)), feed.labels(0)).backward()
+    for name in LAYERS:
+        expected = module.layer(name).weight.grad
+        assert expected is not None
+        assert (seen[f"gradient {name}"] - expected).abs().max() < 1e-12
+
+
+def test_diagnosing_changes_nothing_else() -> None:
+    method = DTP(iterations=(1,) * 5)
+    ends: list[dict[str, Tensor]] = []
+    for diagnose in (False, True):
+        layers, _ = trained(planned(2, ("conv_2",)), replace(method, diagnose=diagnose), 2)
+        ends.append({name: weight(w.module.layer(name)) for name, w in layers.items()})
+    plain, inspected = ends
+    assert all(torch.equal(plain[name], inspected[name]) for name in LAYERS)
+
+
+def lagging(plan: Plan, steps: int, lag: Any) -> tuple[dict[str, Worker], list[Notebook]]:
+    method = DTP(iterations=(2, 1, 1, 2, 1), feedback_lag=lag)
+    return trained(plan, method, steps)
+
+
+def test_lagging_feedback_makes_targets_of_the_batch_before() -> None:
+    """The first targets are of untrained mirrors, and the second of those that batch 0 trained."""
+    plan = planned(3, ("conv_1", "conv_2"))
+    layers, notebooks = lagging(plan, 1, 1)
+    fresh = trained(planned(1), DTP(), 0)[0]["fc"].module
+    feed = OracleFeed()
     told = lessons(notebooks, 0)
-    assert [told[f"angle {name}"] for name in LAYERS[1:]] == pytest.approx([90] * 5, abs=3)
-    module = trained(planned(1), method, 0)[0]["fc"].module
-    with torch.no_grad():
-        for name in LAYERS[1:]:
-            layer, back = module.layer(name), module.mirror(name)
-            back.weight.copy_(layer.weight if name != "fc" else layer.weight.T)
-            assert apart_by(module, name)[f"angle {name}"] < 1e-5
-            assert apart_by(module, name)[f"distance {name}"] == 0
+    read = [*layers_of(fresh, feed.images(0))]
+    target = aim(read[-1].s.detach(), feed.labels(0), 0.7)
+    for layer in reversed(read):
+        assert told[layer.name] == pytest.approx(norm(layer.s - target) ** 2 / 8)
+        if layer.index:
+            target = target_before(fresh, layer, target)
+    moved = weight(layers["conv_1"].module.mirrors["conv_1"])
+    assert not torch.equal(moved, weight(fresh.mirrors["conv_1"]))  # by batch 0, afterwards
+
+    together, _ = lagging(planned(1), 3, 1)
+    apart, _ = lagging(plan, 3, 1)
+    exact, _ = lagging(plan, 3, 0)
+    for name in LAYERS:
+        mine = weight(apart[name].module.layer(name))
+        assert (mine - weight(together[name].module.layer(name))).abs().max() < 1e-12
+        assert not torch.equal(mine, weight(exact[name].module.layer(name)))

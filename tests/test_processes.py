@@ -7,6 +7,7 @@ Bit for bit, in float64, whatever the window and however unevenly they are slowe
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,8 @@ def test_processes_compute_what_lockstep_and_the_monolith_compute(
 ) -> None:
     plan = planned(case.method, depth=case.depth, groups=case.groups, window=case.window)
     with processes(plan.grid.processes) as children:
-        weights, notes = train_apart(children, plan, case.method, steps=STEPS, folder=tmp_path)
+        make_job = partial(job_of, method=case.method, steps=STEPS, evaluate=True)
+        weights, notes = train_apart(children, plan, make_job, folder=tmp_path)
     until(lambda: not grandchildren(), timeout=1, why="all processes are gone")
 
     together, notebooks = lockstep(job_of(plan, case.method, steps=STEPS, evaluate=True))
@@ -122,8 +124,13 @@ OTHERS: dict[str, tuple[Method, OptimConfig, dict[str, Any]]] = {
         OPTIM,
         {"depth": 3, "groups": 1, "network": "lenet", "widths": (4, 6, 8)},
     ),
+    "dtp-lag": (
+        DTP(**FEW, feedback_lr=(1e-3, 1e-3, 1e-2), feedback_lag=1),
+        OPTIM,
+        {"depth": 4, "groups": 1, "network": "lenet", "widths": (4, 6, 8)},
+    ),
     "dtp-replicas": (
-        DTP(**FEW, feedback_lr=(1e-3, 1e-3, 1e-2)),
+        DTP(**FEW, feedback_lr=(1e-3, 1e-3, 1e-2), diagnose=True),
         OPTIM,
         {
             **{"depth": 4, "groups": 1, "network": "lenet", "widths": (4, 6, 8)},
@@ -155,9 +162,8 @@ def test_processes_compute_what_lockstep_computes_for_every_method(
     method, optim, grid = OTHERS[name]
     plan = planned(method, **grid)
     with processes(plan.grid.processes) as children:
-        weights, notes = train_apart(
-            children, plan, method, steps=STEPS, folder=tmp_path, optim=optim
-        )
+        make_job = partial(job_of, method=method, steps=STEPS, evaluate=True, optim=optim)
+        weights, notes = train_apart(children, plan, make_job, folder=tmp_path)
     until(lambda: not grandchildren(), timeout=1, why="all processes are gone")
     together, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True, optim=optim))
     assert worst(weights, states(together)) == 0.0

@@ -30,6 +30,7 @@ from workers.methods import METHODS
 from workers.methods.backprop import Backprop
 from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
+from workers.methods.dtp import DTP
 from workers.methods.gn_dgl import GNDGL
 from workers.methods.infopro import InfoPro
 from workers.methods.method import Method
@@ -43,6 +44,8 @@ DATA = {
     "imagenet32": ((3, 32, 32), 1000, 1_281_167, 50_000),
     "stl10": ((3, 96, 96), 10, 5_000, 8_000),
     "svhn": ((3, 32, 32), 10, 73_257, 26_032),
+    "mnist": ((1, 28, 28), 10, 60_000, 10_000),
+    "fashion-mnist": ((1, 28, 28), 10, 60_000, 10_000),
     "digits": ((1, 32, 32), 10, 1_438, 359),
 }
 
@@ -277,6 +280,59 @@ def test_auglocal_has_a_row_for_each_layer_but_those_that_are_copied() -> None:
             assert config.method == DGL(head="layers", layers=depth, pyramid=True, tail="fc")
             assert (config.grid.depth, config.grid.cuts) == (blocks - depth, ("single",))
             assert (config.optim.epochs, config.optim.warmup, config.data.batch) == (400, 10, 1024)
+
+
+# DTP (dtp §1.8): dataset, network, batch, lr of DTP and of backprop, --mean and --std if not the
+# dataset's own; LeNet holds a tenth out. All: edge, pad 4, flips.
+TARGETS = """
+cifar10    simple_vgg 128 0.05    0.05    | cifar10       lenet 256 0.03618 0.05
+imagenet32 simple_vgg 256 0.01    0.01    | mnist         lenet 256 0.03618 0.05 0.5
+                                            fashion-mnist lenet 256 0.03618 0.05 0.5
+"""
+LENET = DTP(
+    beta=0.4655,
+    iterations=(41, 51, 24),
+    noise=(0.41640, 0.38263, 0.13954),
+    feedback_lr=(7.188e-4, 1.251e-4, 3.5415e-2),
+)
+
+
+def test_dtp_and_its_baselines_train_as_published() -> None:
+    lines = [line.split() for line in re.split(r"[|\n]", TARGETS.strip())]
+    expected = {"dtp-simplevgg-cifar10-vanilla", "dtp-simplevgg-cifar10-tp"}
+    for dataset, network, batch, rate, baseline, *moments in lines:
+        vgg = network == "simple_vgg"
+        name = f"{network.replace('_', '')}-{dataset}"
+        expected |= {f"dtp-{name}", f"backprop-{name}"}
+        rule, plain = recipe(f"dtp-{name}"), recipe(f"backprop-{name}")
+        assert (rule.grid.network, plain.grid.network) == (network, network), name
+        assert (rule.grid.depth, rule.grid.cuts) == (6 if vgg else 4, ("single",)), name
+        assert (plain.grid.depth, plain.method) == (1, Backprop()), name
+        many = (25, 35, 40, 60, 25) if dataset == "imagenet32" else DTP().iterations
+        assert rule.method == (DTP(iterations=many) if vgg else LENET), name
+        assert rule.data == plain.data, name
+        grey = tuple(map(float, moments)) or None
+        assert rule.data == DataConfig(
+            dataset=dataset,
+            batch=int(batch),
+            val_split=0.0 if vgg else 0.1,
+            augment="edge",
+            pad=4,
+            flip="on" if grey else "auto",  # which is on for the others
+            mean=grey,
+            std=grey,
+        )
+        sgd = OptimConfig(epochs=90, lr=float(rate), nesterov=False, weight_decay=1e-4)
+        wave = replace(sgd, warmup=0, period=85, floor=1e-5)
+        assert rule.optim == wave, name
+        drops = replace(sgd, schedule="step", milestones=(30, 60), decay=(0.1,))
+        own = drops if dataset == "imagenet32" else wave
+        assert plain.optim == replace(own, lr=float(baseline)), name
+    assert {name for name in RECIPES if re.search("^dtp|simplevgg|lenet", name)} == expected
+    for rule in ("vanilla", "tp"):
+        other, first = recipe(f"dtp-simplevgg-cifar10-{rule}"), recipe("dtp-simplevgg-cifar10")
+        assert (other.method, other.data) == (DTP(rule=rule), first.data)
+        assert other.optim == replace(first.optim, lr=1e-3)
 
 
 def test_layer_wise_groups_are_g_2g_g() -> None:

@@ -1,36 +1,84 @@
 """Measures what blocks and heads cost in time, for the cut solver, which takes numbers.
 
-MACs do not tell: narrow convolutions and batch-norms cost far more time than their share of MACs.
+MACs do not tell: narrow convolutions and batch-norms cost far more time than their share of MACs,
+and feedback training costs what its many small calls cost.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
 import torch
 from torch import nn
 
-from partition.networks.block import Network, Piece
+from partition.build import LocalModule, build
+from partition.costs import BlockCost
+from partition.plan import ModulePlan, Plan
+from workers.data.progress import Progress
+from workers.methods.method import Method
 
 
-@dataclass(frozen=True, kw_only=True)
-class BlockCost:
-    """Seconds of forward and backward of one block, and of a head behind it."""
+def measure(
+    plan: Plan, method: Method, *, seed: int, device: torch.device, repetitions: int = 3
+) -> list[BlockCost]:
+    """The cost of every block at the plan's batch, in this process's threads.
 
-    name: str
-    block: float
-    head: float
+    `plan` has one block in every row. A block is measured forward and backward, with all the rounds
+    of its method, but alone: nothing is sent.
+    """
+    costs: list[BlockCost] = []
+    with Progress("blocks measured", len(plan.grid.rows)) as progress:
+        for row in plan.grid.rows:
+            module = build(plan, row[0], seed=seed, device=device)
+            method.prepared(module)
+            block, head = _seconds(plan, module, method, device, repetitions)
+            if module.plan.blocks:
+                (name,) = module.plan.blocks
+                costs.append(BlockCost(name=name, block=block, head=head))
+            else:  # the read-out head: in the last row's process
+                name, before = costs[-1].name, costs[-1]
+                costs[-1] = BlockCost(name=name, block=before.block, head=before.head + head)
+            progress.advance(1)
+    return costs
 
 
-def _timed(run: Callable[[], None], repetitions: int) -> float:
-    run()
-    times: list[float] = []
-    for _ in range(repetitions):
-        began = perf_counter()
-        run()
-        times.append(perf_counter() - began)
-    return median(times)
+def _seconds(
+    plan: Plan, module: LocalModule, method: Method, device: torch.device, repetitions: int
+) -> tuple[float, float]:
+    """Of the block and its rounds, and of its head."""
+
+    def timed(run: Callable[[], object]) -> float:
+        def once() -> float:
+            began = perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return perf_counter() - began
+
+        once()
+        return median(once() for _ in range(repetitions))
+
+    mine = module.plan
+    x, h = _like(plan, mine, mine.reads, device), _like(plan, mine, mine.makes, device)
+    x.requires_grad_(mine.address.k > 0)  # no gradient is taken for the image
+    block = timed(_both_ways(module.trunk, x)) if mine.blocks else 0.0
+    for times, once in method.rounds(module, x.detach()):
+        block += times * timed(once)
+    read = _like(plan, mine, mine.head.shape, device).requires_grad_()
+    head = timed(_both_ways(module.head, read)) if mine.head.kind != "none" else 0.0
+    if module.decoder is not None:
+        head += timed(_both_ways(module.decoder, h.requires_grad_()))
+    return block, head
+
+
+def _like(
+    plan: Plan, mine: ModulePlan, shape: tuple[int, ...], device: torch.device
+) -> torch.Tensor:
+    """Noise in the form of a batch."""
+    source = torch.Generator().manual_seed(mine.address.k)
+    x = torch.randn(plan.batch, *shape, generator=source, dtype=getattr(torch, plan.dtype))
+    last = plan.channels_last and x.ndim == 4
+    return x.to(device, memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def _both_ways(module: nn.Module, x: torch.Tensor) -> Callable[[], None]:
@@ -39,39 +87,3 @@ def _both_ways(module: nn.Module, x: torch.Tensor) -> Callable[[], None]:
         module(x).sum().backward()
 
     return run
-
-
-def measure(
-    net: Network,
-    head: Callable[[tuple[int, ...]], nn.Module],
-    *,
-    shape: tuple[int, int, int],
-    batch: int,
-    memory_format: torch.memory_format = torch.channels_last,
-    repetitions: int = 3,
-) -> list[BlockCost]:
-    """The cost of every block of the undivided network at this batch, in this process's threads.
-
-    `head` builds the head for maps of a shape (channels, height, width); `shape` is the image's.
-    """
-    x = torch.randn(batch, *shape).to(memory_format=memory_format)
-    costs: list[BlockCost] = []
-    for index, block in enumerate(net.blocks):
-        built = block.build(Piece(group=0, groups=1, whole=True))
-        built.to(memory_format=memory_format)  # pyright: ignore
-        x.requires_grad_(index > 0)  # no gradient is taken for the image
-        seconds = _timed(_both_ways(built, x), repetitions)
-        with torch.no_grad():
-            written = built(x)
-        x = written.detach()
-        behind = head(tuple(x.shape[1:]))
-        behind.to(memory_format=memory_format)  # pyright: ignore
-        x.requires_grad_(True)
-        costs.append(
-            BlockCost(
-                name=block.name,
-                block=seconds,
-                head=_timed(_both_ways(behind, x), repetitions),
-            )
-        )
-    return costs

@@ -120,11 +120,13 @@ class Lesson:
     """What a step learnt: named losses (scalars, summed for the backward pass).
 
     `logits`, (batch, classes), are None for a module that has none. `notes` are only written down.
+    `afterwards` is the rest of the step, once the module is updated; it returns more notes.
     """
 
     losses: dict[str, Tensor]
     logits: Tensor | None
     notes: dict[str, float] = field(default_factory=dict[str, float])
+    afterwards: Step[dict[str, float]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,6 +71,7 @@ class Worker:
         self.job, self.address, self.ports, self.recorder = job, address, ports, recorder
         self.state = State(address)
         self.stopped_at: int | None = None
+        self._aside = 0.0  # seconds of this turn that do not count
         self.module: LocalModule = build(job.plan, address, seed=job.seed, device=job.device)
         self.optimizer = optimizer(self.module.learned(), job.optim)
         self.optimizers = [self.optimizer, *job.method.prepared(self.module)]
@@ -98,6 +99,7 @@ class Worker:
         """All turns, from `job.start` to the end of the schedule or to STOP."""
         for turn in self.job.schedule.turns(self.job.start):
             began, waited = perf_counter(), sum(self.state.waited.values())
+            self._aside = 0.0
             self.state.turn = turn
             heard = yield from self._timed(self.hearing.hear(turn))
             if isinstance(heard, Stop):
@@ -108,7 +110,8 @@ class Worker:
             else:
                 yield from self._vote(turn, heard)
             waited = sum(self.state.waited.values()) - waited
-            self.state.took(perf_counter() - began, waited, learning=turn.learns)
+            seconds = perf_counter() - began - self._aside
+            self.state.took(seconds, waited, learning=turn.learns)
             if self._save_due(turn):
                 self._save(turn.index + 1, turn.step + 1)
         if self.stopped_at is None:
@@ -141,11 +144,17 @@ class Worker:
         labels = self.job.feed.labels(heard.step)[inbox.rows.start : inbox.rows.stop]
         labels = labels.to(self.job.device)
         lesson = yield from self._travel(turn, inbox, method.learn(self.module, inbox, labels))
+        inspected = yield from self._untimed(
+            self._travel(turn, inbox, method.inspect(self.module, inbox, labels))
+        )
         values = backward(self.optimizer, lesson)
         adding = add_up(self.module, "gradients", self.module.learned())
         yield from self._travel(turn, inbox, adding)
         rate, clip_norm = self._rate(turn.step), self.job.optim.clip_norm
         values |= advance(self.module, self.optimizer, rate=rate, clip_norm=clip_norm)
+        values |= inspected
+        if lesson.afterwards is not None:
+            values |= yield from self._travel(turn, inbox, lesson.afterwards)
         if lesson.logits is not None:
             right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
             values["accuracy"] = 100 * right / len(labels)
@@ -256,6 +265,14 @@ class Worker:
                 tensors=[tensor[part] for tensor in tensors],
             )
             yield from self._timed(send(end, message))
+
+    def _untimed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
+        """Let `waits` happen, and count nothing of it as part of the turn."""
+        began, waited = perf_counter(), dict(self.state.waited)
+        result = yield from waits
+        self.state.waited = waited
+        self._aside += perf_counter() - began
+        return result
 
     def _timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
         """Let `waits` happen, and put the time of each down to the peer it is for."""

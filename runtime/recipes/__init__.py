@@ -36,7 +36,7 @@ FAMILIES: dict[str, Callable[[], Iterator[Recipe]]] = {
     "ContSup": contsup.contsup,
     "DGL, auxiliary nets on six layers": dgl.auxiliary_nets,
     "DGL, replay buffers on six layers": dgl.replay,
-    "DTP, one process for each layer": dtp.dtp,
+    "DTP, one process for each layer, and its baselines": dtp.dtp,
     "AugLocal, one row for each layer": auglocal.auglocal,
 }
 

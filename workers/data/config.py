@@ -12,8 +12,8 @@ class DataConfig:
     # Lines end where sentences do: the command line's help keeps these line breaks.
 
     dataset: str = "digits"
-    """digits (built in, tiny), synthetic (generated), cifar10, cifar100, svhn, stl10,
-    fashion-mnist (all five: torchvision's files), imagenet32 (its published batch files)
+    """digits (built in, tiny), synthetic (generated), cifar10, cifar100, svhn, stl10, mnist,
+    fashion-mnist (all six: torchvision's files), imagenet32 (its published batch files)
     or folder (images in DATA_DIR/train/CLASS/ and DATA_DIR/test/CLASS/)."""
 
     data_dir: Path | None = None
@@ -43,7 +43,7 @@ class DataConfig:
     """Random crops after padding by reflection, with zeros or the edge; none: no crops, no flips.
     auto: reflect, pad 4, flips (cifar10, cifar100, folder);
     zero, pad 4, flips (stl10, imagenet32); zero, pad 2, flips (fashion-mnist);
-    zero, pad 2 (svhn, digits); none (synthetic)."""
+    zero, pad 2 (svhn, mnist, digits); none (synthetic)."""
 
     pad: int | None = None
     """Pixels of padding on every side before the random crop. Default: as --augment says."""

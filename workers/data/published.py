@@ -1,6 +1,7 @@
 """The published datasets that torchvision reads: all that differs between them, in one table.
 
-Sources: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009);
+Sources: Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition (1998);
+A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009);
 Y. Netzer et al., Reading Digits in Natural Images (2011); A. Coates et al., An Analysis of
 Single-Layer Networks (2011); H. Xiao et al., Fashion-MNIST (2017).
 """
@@ -52,6 +53,11 @@ CIFAR: dict[str, Any] = {
     "mean": (125.3 / 255, 123.0 / 255, 113.9 / 255),
     "std": (63.0 / 255, 62.1 / 255, 66.7 / 255),
 }
+RAW = tuple(
+    f"raw/{part}-{what}-ubyte"
+    for part in ("train", "t10k")
+    for what in ("images-idx3", "labels-idx1")
+)
 HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 PUBLISHED: Mapping[str, Published] = {
@@ -98,16 +104,21 @@ PUBLISHED: Mapping[str, Published] = {
         augmentation=Augmentation(padding="zero", pad=4, flip=True),
         **HALF,
     ),
-    # None of the papers uses it. Padding by 2 and flips, as most do, and moments of its own.
+    # Of the papers, DTP's alone uses these two, and its recipes say how. Here, as most do: padding
+    # by 2, flips where the mirror image is one of the same class; and moments of their own.
+    "mnist": Published(
+        title="MNIST",
+        kind="MNIST",
+        url="https://yann.lecun.com/exdb/mnist/",
+        files=tuple(f"MNIST/{name}" for name in RAW),
+        size=28,
+        augmentation=Augmentation(padding="zero", pad=2),
+    ),
     "fashion-mnist": Published(
         title="Fashion-MNIST",
         kind="FashionMNIST",
         url="https://github.com/zalandoresearch/fashion-mnist",
-        files=tuple(
-            f"FashionMNIST/raw/{part}-{what}-ubyte"
-            for part in ("train", "t10k")
-            for what in ("images-idx3", "labels-idx1")
-        ),
+        files=tuple(f"FashionMNIST/{name}" for name in RAW),
         size=28,
         augmentation=Augmentation(padding="zero", pad=2, flip=True),
     ),

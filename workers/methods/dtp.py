@@ -6,20 +6,19 @@ weights of a layer learn from that layer's own input and output alone: nothing e
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, softmax
 
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.layers import generator
-from partition.networks.mirrored import Code
 from partition.wiring import Wiring
 from workers.data.config import DataConfig
+from workers.diagnosis import diagnosed
 from workers.methods.local import Local
 from workers.replicas import add_up
 from workers.step import (
@@ -32,17 +31,7 @@ from workers.step import (
     send_ahead,
     send_target,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One layer's part of a batch: what it read, what it made with a graph of its own, its code."""
-
-    index: int  # in the network
-    name: str
-    x: Tensor
-    s: Tensor
-    code: Code
+from workers.targets import Layer, aim, layers_of, target_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +51,18 @@ class DTP(Local):
     """Learning rates of the mirrors, likewise; constant."""
     feedback_momentum: float = 0.9
     """Momentum of the mirrors' SGD."""
+    feedback_lag: Literal[0, 1] = 0
+    """1: make targets with the feedback weights of the batch before, and train these while the
+    next batch comes up. Not exact."""
     diagnose: bool = False
-    """Write down, at every step, how far each mirror is from its layer: angle and distance."""
+    """Write down, at every step, how far each mirror is from its layer, and the gradient of DTP
+    from backprop's: angles and distances. Takes time that is not counted."""
 
     def wiring(self) -> Wiring:
         """Targets from the next row; no auxiliary nets."""
-        return Wiring(head="none", tail="fc", feedback=self.iterations)
+        return Wiring(
+            head="none", tail="fc", feedback=self.iterations, feedback_lag=self.feedback_lag
+        )
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """One value per layer, and each of them possible."""
@@ -97,30 +92,57 @@ class DTP(Local):
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """One batch (spec §5.1): forward wave, feedback training, targets down, local losses."""
-        layers = list(self._forward(module, inbox.features))
+        layers = list(layers_of(module, inbox.features))
         top = layers[-1].s
         yield from send_ahead(top)
+        training = self._train(module, layers, inbox)
         notes: dict[str, float] = {}
-        for layer in layers:
-            if layer.index:
-                notes[f"feedback {layer.name}"] = yield from self._train(module, layer, inbox)
-        if self.diagnose:
-            for layer in layers[layers[0].index == 0 :]:
-                notes |= apart_by(module, layer.name)
+        if not self.feedback_lag:
+            notes = yield from training
         votes = module.plan.head.votes
-        target = self._aim(top.detach(), labels) if votes else (yield from await_target())
+        target = aim(top.detach(), labels, self.beta) if votes else (yield from await_target())
         targets: list[Tensor] = []
         for layer in reversed(layers):
             targets.append(target)
             if layer.index:
-                target = self._target_before(module, layer, target)
+                target = target_before(module, layer, target, corrected=self.rule != "tp")
         if layers[0].index:
             yield from send_target(target)
         losses = {
             layer.name: (layer.s - aim).square().sum() / (2 * inbox.batch)
             for layer, aim in zip(layers, reversed(targets), strict=True)
         }
-        return Lesson(losses=losses, logits=top if votes else None, notes=notes)
+        return Lesson(
+            losses=losses,
+            logits=top if votes else None,
+            notes=notes,
+            afterwards=training
+            if self.feedback_lag
+            else None,  # while the next wave comes up (§5.3)
+        )
+
+    def inspect(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[dict[str, float]]:
+        """How far mirrors are from layers, and DTP's gradient from backprop's."""
+        if not self.diagnose:
+            return {}
+        corrected = self.rule != "tp"
+        return (yield from diagnosed(module, inbox, labels, corrected=corrected))
+
+    def rounds(
+        self, module: LocalModule, features: Tensor
+    ) -> Iterator[tuple[int, Callable[[], object]]]:
+        """Every layer's feedback iterations, and its part in the wave of targets."""
+        inbox = Inbox(features=features, step=0, batch=len(features), rows=range(len(features)))
+        for layer in layers_of(module, features):
+            if layer.index:
+                source = self.source(module, layer, 0)
+                yield (
+                    self.iterations[layer.index - 1],
+                    lambda layer=layer, source=source: (
+                        *self._iterate(module, layer, inbox, source),
+                    ),
+                )
+                yield 1, lambda layer=layer: target_before(module, layer, layer.s.detach())
 
     def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
         """The forward wave alone."""
@@ -132,24 +154,21 @@ class DTP(Local):
         """Where the noise of one layer and batch comes from: no other layer draws from it."""
         return generator(module.seed, f"noise.{layer.name}/{step}", device=layer.x.device)
 
-    def _forward(self, module: LocalModule, x: Tensor) -> Iterator[Layer]:
-        """Every layer with a graph of its own: what it reads is detached."""
-        for index, name in enumerate(module.plan.blocks, start=module.plan.first):
-            x = x.detach()
-            s, code = module.layer(name).coded(x)
-            yield Layer(index=index, name=name, x=x, s=s, code=code)
-            x = s
-
-    def _train(self, module: LocalModule, layer: Layer, inbox: Inbox) -> Step[float]:
-        """n_l steps on the feedback weights of one layer; the loss of the last (spec §1.5).
+    def _train(
+        self, module: LocalModule, layers: Sequence[Layer], inbox: Inbox
+    ) -> Step[dict[str, float]]:
+        """n_l steps on the feedback weights of every layer; the losses of the last (spec §1.5).
 
         Negative in healthy training: bounded below by -σ² times the squared norm of the Jacobian.
         """
-        source = self.source(module, layer, inbox.step)
-        loss = layer.x.new_zeros(())
-        for _ in range(self.iterations[layer.index - 1]):
-            loss = yield from self._iterate(module, layer, inbox, source)
-        return loss.item()
+        losses: dict[str, Tensor] = {}
+        for layer in layers:
+            if layer.index:
+                source = self.source(module, layer, inbox.step)
+                for _ in range(self.iterations[layer.index - 1]):
+                    loss = yield from self._iterate(module, layer, inbox, source)
+                    losses[f"feedback {layer.name}"] = loss
+        return {name: loss.item() for name, loss in losses.items()}
 
     def _iterate(
         self, module: LocalModule, layer: Layer, inbox: Inbox, source: torch.Generator
@@ -195,33 +214,3 @@ class DTP(Local):
             codes = torch.cat([code, noisy_code, code])
         r, rn, ry = mirror(torch.cat([y, noisy, y + dy]), codes).chunk(3)
         return (-2 * dx * (rn - r) + (ry - r).square()).sum() / inbox.batch
-
-    def _aim(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The target of the logits: a step of β along each sample's cross-entropy."""
-        wanted = one_hot(labels, logits.shape[1]).to(logits.dtype)
-        return logits - self.beta * (softmax(logits, dim=1) - wanted)
-
-    @torch.no_grad()
-    def _target_before(self, module: LocalModule, layer: Layer, target: Tensor) -> Tensor:
-        """t_{l-1} = s_{l-1} + G(t_l) - G(s_l); without the correction, G(t_l)."""
-        mirror = module.mirror(layer.name)
-        if self.rule == "tp":
-            return mirror(target, layer.code)
-        codes = None if layer.code is None else torch.cat([layer.code, layer.code])
-        aimed, made = mirror(torch.cat([target, layer.s.detach()]), codes).chunk(2)
-        return layer.x + aimed - made
-
-
-@torch.no_grad()
-def apart_by(module: LocalModule, name: str) -> dict[str, float]:
-    """Angle in degrees between the weights of a layer and of its mirror, and |W - V| / |W|."""
-    layer, back = module.layer(name), module.mirror(name)
-    w = layer.weight.flatten(1)
-    v = back.weight.flatten(1)
-    v = v if v.shape == w.shape else v.T  # a linear mirror's weight is the other way round
-    length, other, between = ((t * t).sum().sqrt().item() for t in (w, v, w - v))
-    cosine = (w * v).sum().item() / (length * other)
-    return {
-        f"angle {name}": math.degrees(math.acos(min(1.0, max(-1.0, cosine)))),
-        f"distance {name}": between / length,
-    }

@@ -1,7 +1,7 @@
 """What local methods have in common: their auxiliary nets, and how a row's groups look at peers."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -35,6 +35,17 @@ class Local:
     def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:
         """None: the run's own optimiser updates everything."""
         return []
+
+    def inspect(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[dict[str, float]]:
+        """Nothing."""
+        yield from ()
+        return {}
+
+    def rounds(
+        self, module: LocalModule, features: Tensor
+    ) -> Iterator[tuple[int, Callable[[], object]]]:
+        """Nothing: a step is one forward and one backward pass."""
+        yield from ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """What a learning rule must offer. A method is a frozen dataclass: configuration, help, factory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, Self
 
 import torch
@@ -34,6 +34,19 @@ class Method(Protocol):
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """The algorithm for one training batch; `labels` is (batch,)."""
+        ...
+
+    def inspect(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[dict[str, float]]:
+        """What to record of the module beside, before it is updated; its time does not count."""
+        ...
+
+    def rounds(
+        self, module: LocalModule, features: Tensor
+    ) -> Iterator[tuple[int, Callable[[], object]]]:
+        """What a step does beside its forward and backward pass, for whoever measures it.
+
+        How often, and one round of it; `features` are (batch, *reads), of a module of one block.
+        """
         ...
 
     def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:

@@ -1,0 +1,45 @@
+"""--cuts time: the cut whose slowest process is quickest, by what blocks take on this host."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+
+from partition.costs import BlockCost, quickest
+from partition.planner import plan
+from partition.request import Request
+from runtime.config import Config
+from runtime.devices import device_name, portion_of
+from workers.cost import measure
+
+ASKED = ("time",)
+
+
+def problems(config: Config) -> Iterator[str]:
+    """What can not be measured."""
+    if config.grid.cuts == ASKED and max(config.grid.groups, default=1) > 1:
+        yield "--cuts time measures whole blocks: leave out --groups, or use --cuts macs"
+
+
+def measured(config: Config, request: Request) -> tuple[Config, list[BlockCost]]:
+    """The configuration with its cut, by names, and what every block takes.
+
+    `request` is one that can be planned. Every block is measured by itself with the threads that a
+    process of the grid has: what processes take from each other is not.
+    """
+    blocks = [name for module in plan(request).modules for name in module.blocks]
+    whole = dataclasses.replace(
+        request.config, depth=len(blocks), cuts=("single",), groups=(1,), replicas=(1,)
+    )
+    alone = plan(dataclasses.replace(request, config=whole))
+    replicas = config.grid.replicas_per_row
+    portion = portion_of(0, sum(replicas), config.run.threads)
+    before = torch.get_num_threads()
+    torch.set_num_threads(portion.threads)
+    try:
+        device = torch.device(device_name(config.run.device, 0))
+        costs = measure(alone, config.method, seed=config.run.seed, device=device)
+    finally:
+        torch.set_num_threads(before)
+    lasts = tuple(blocks[first - 1] for first in quickest(costs, replicas))
+    return dataclasses.replace(config, grid=dataclasses.replace(config.grid, cuts=lasts)), costs

@@ -1,0 +1,78 @@
+"""How far feedback weights are from forward weights, and DTP's gradient from backprop's.
+
+Backprop's gradient takes the road of the targets, behind them; nothing else would have to be sent.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from partition.build import LocalModule
+from workers.replicas import added
+from workers.step import Inbox, Step, await_target, send_target
+from workers.targets import aim, error, layers_of, target_before
+
+BETA = 0.005  # of the targets whose gradient is compared, as published (dtp §1.8)
+
+
+def diagnosed(
+    module: LocalModule, inbox: Inbox, labels: Tensor, *, corrected: bool
+) -> Step[dict[str, float]]:
+    """Angles in degrees, and distances relative to the second, of every layer's weights.
+
+    `angle`, `distance`: of the mirror from the layer. `gradient angle`, `gradient distance`: of the
+    local losses' gradient over β from the mean cross-entropy's, which backprop would follow.
+    """
+    layers = [*layers_of(module, inbox.features, inward=True)]
+    top = layers[-1].s.detach()
+    if module.plan.head.votes:
+        target, gradient = aim(top, labels, BETA), error(top, labels) / inbox.batch
+    else:
+        target = (yield from await_target()).clone()  # the next message may take its place
+        gradient = yield from await_target()
+    ours: list[Tensor] = []
+    theirs: list[Tensor] = []
+    for layer in reversed(layers):
+        parameters = [*module.layer(layer.name).parameters()]
+        local = (layer.s.detach() - target) / (BETA * inbox.batch)
+        mine = torch.autograd.grad(layer.s, parameters, local, retain_graph=True)
+        *backprop, gradient = torch.autograd.grad(layer.s, [*parameters, layer.x], gradient)
+        ours, theirs = [*mine, *ours], [*backprop, *theirs]
+        if layer.index:
+            target = target_before(module, layer, target, corrected=corrected)
+    if layers[0].index:
+        yield from send_target(target)
+        yield from send_target(gradient)
+    pairs = zip(
+        (yield from added(module, "gradients", ours)),
+        (yield from added(module, "gradients", theirs)),
+        strict=True,
+    )
+    notes: dict[str, float] = {}
+    for layer in layers:
+        block = module.layer(layer.name)
+        if layer.index:
+            notes |= apart_by(layer.name, module.mirror(layer.name).weight, block.weight)
+        for parameter, (mine, backprop) in zip(block.parameters(), pairs, strict=False):
+            if parameter is block.weight:
+                notes |= apart_by(f"gradient {layer.name}", mine, backprop)
+    return notes
+
+
+@torch.no_grad()
+def apart_by(name: str, this: Tensor, that: Tensor) -> dict[str, float]:
+    """The angle between two tensors in degrees, and |this - that| / |that|.
+
+    A linear mirror's weight is the other way round.
+    """
+    a, b = this.flatten(1), that.flatten(1)
+    a = a if a.shape == b.shape else a.T
+    length, other, between = ((t * t).sum().sqrt().item() for t in (a, b, a - b))
+    cosine = (a * b).sum().item() / (length * other)
+    kind, _, layer = name.rpartition(" ")
+    kind = f"{kind} " * bool(kind)
+    return {
+        f"{kind}angle {layer}": math.degrees(math.acos(min(1.0, max(-1.0, cosine)))),
+        f"{kind}distance {layer}": between / other,
+    }
