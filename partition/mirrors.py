@@ -1,6 +1,6 @@
 """Feedback mirrors: what sends a target back through a layer (spec: dtp §1.2).
 
-    conv → ELU → pool     unpool (with the indices of the pool) → ELU → transposed conv
+    conv → pool → ELU     ELU → unpool (with the indices of the pool) → transposed conv
     linear → ELU          ELU → linear back, in the shape that the layer read
     linear                linear back
 
@@ -14,6 +14,8 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d, linear
+from torch.nn.grad import conv2d_weight  # pyright: ignore[reportUnknownVariableType]
 
 from partition.layers import Dense, uniform
 from partition.networks.mirrored import Activated, Code, PooledConv
@@ -23,14 +25,29 @@ Shape = tuple[int, ...]
 
 
 class Mirror(nn.Module):
-    """Maps what a layer makes, (batch, *makes), and its code, to what the layer read."""
+    """Maps what a layer makes, (batch, *makes), and its code, to what the layer read.
 
-    back: nn.Module
+    It opens what the layer made, with nothing to learn, and leads that back by an affine map.
+    """
+
+    back: nn.ConvTranspose2d | nn.Linear
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> nn.Parameter:
         """Of the shape of the layer's, or its transpose."""
-        return cast(Tensor, self.back.weight)
+        return cast(nn.Parameter, self.back.weight)
+
+    def opened(self, y: Tensor, code: Code) -> Tensor:
+        """What `back` reads."""
+        raise NotImplementedError
+
+    def led(self, opened: Tensor) -> Tensor:
+        """What `back` makes of it, but for the bias: linear. (batch, *reads)."""
+        raise NotImplementedError
+
+    def pull(self, opened: Tensor, aim: Tensor) -> Tensor:
+        """The gradient of the inner product of `led(opened)` and `aim` as to `weight`."""
+        raise NotImplementedError
 
     def __call__(self, y: Tensor, code: Code) -> Tensor:
         """The same, through torch's hooks, with its type."""
@@ -66,13 +83,25 @@ class ConvMirror(Mirror):
         self.unpool = nn.MaxUnpool2d(
             cast(int, pool.kernel_size), cast(int, pool.stride), cast(int, pool.padding)
         )
-        self.elu = nn.ELU()
+        self.elu = nn.ELU()  # of fewer numbers before the unpooling, whose zeros stay zero
         kernel = conv.kernel_size[0]
         self.back = Transposed(conv.out_channels, conv.in_channels, kernel, padding=kernel // 2)
 
     def forward(self, y: Tensor, code: Code) -> Tensor:
+        return self.back(self.opened(y, code))
+
+    def opened(self, y: Tensor, code: Code) -> Tensor:
         assert code is not None
-        return self.back(self.elu(self.unpool(y, code, output_size=list(self.size))))
+        return self.unpool(self.elu(y), code, output_size=list(self.size))
+
+    def led(self, opened: Tensor) -> Tensor:
+        return conv_transpose2d(opened, self.weight, padding=self.back.padding)  # pyright: ignore
+
+    def pull(self, opened: Tensor, aim: Tensor) -> Tensor:
+        gradient: Tensor = conv2d_weight(
+            aim, self.weight.shape, opened, padding=cast(int, self.back.padding)
+        )
+        return gradient
 
 
 class LinearMirror(Mirror):
@@ -85,7 +114,16 @@ class LinearMirror(Mirror):
         self.back = Dense(Span.whole(layer.linear.out_features), Span.whole(math.prod(reads)))
 
     def forward(self, y: Tensor, code: Code) -> Tensor:
-        return self.back(self.elu(y)).view(len(y), *self.reads)
+        return self.back(self.opened(y, code)).view(len(y), *self.reads)
+
+    def opened(self, y: Tensor, code: Code) -> Tensor:
+        return self.elu(y)
+
+    def led(self, opened: Tensor) -> Tensor:
+        return linear(opened, self.weight).view(len(opened), *self.reads)
+
+    def pull(self, opened: Tensor, aim: Tensor) -> Tensor:
+        return aim.flatten(1).T @ opened
 
 
 @mirror.register

@@ -236,14 +236,11 @@ class _Draft:
         return counted if blocks.start else (0, *counted)
 
     def _feedback_macs(self, blocks: range) -> int:
-        """An iteration is one forward pass of the block, and three of its mirror, there and back.
-
-        A mirror costs what its block does, and its gradient once more: seven passes (dtp §5.2).
-        """
-        iterations = self.request.wiring.feedback
+        """What feedback training computes for one sample: a mirror costs what its block does."""
+        iterations, passes = self.request.wiring.feedback, self.request.wiring.feedback_passes
         if not iterations:
             return 0
-        return sum(7 * iterations[i - 1] * self._piece(i, i, 0, 1).macs for i in blocks if i)
+        return sum(passes * iterations[i - 1] * self._piece(i, i, 0, 1).macs for i in blocks if i)
 
     def _readout(self) -> ModulePlan:
         spec, shape = self.heads.readout, self.shapes[-1]

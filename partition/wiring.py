@@ -31,8 +31,8 @@ class Wiring:
     - `decoder`: every module with an auxiliary net also reconstructs the image.
     - `memory`, `image`: the contexts of every module but row 0's (ContSup).
     - `feedback`: every module hears, from the next row, a target for what it made (DTP); the
-      numbers are of the feedback iterations per batch, for every block but the first. Targets are
-      made by the feedback weights of `feedback_lag` batches before: not exact, if it is not 0.
+      numbers are of the feedback iterations per batch, for every block but the first, each of
+      which costs as much as `feedback_passes` of the block's forward passes. Targets are made by the feedback weights of `feedback_lag` batches before: not exact, if it is not 0.
     - `local`: False for a method that can not be cut (backprop).
     """
 
@@ -53,5 +53,6 @@ class Wiring:
     memory: int = 0
     image: bool = False
     feedback: tuple[int, ...] = ()
+    feedback_passes: int = 4
     feedback_lag: int = 0
     local: bool = True

@@ -21,7 +21,7 @@ Code = Tensor | None  # where each pooled value came from; None for layers that 
 
 
 class PooledConv(nn.Module):
-    """conv → ELU → max-pool."""
+    """conv → ELU → max-pool. The pool comes first, which is faster and the same, as ELU rises."""
 
     def __init__(self, before: int, width: int, kernel: int, pool: tuple[int, int, int]) -> None:
         super().__init__()
@@ -37,7 +37,8 @@ class PooledConv(nn.Module):
 
     def coded(self, x: Tensor) -> tuple[Tensor, Code]:
         """What the layer makes of x, and the indices of its pool."""
-        return self.pool(self.elu(self.conv(x)))
+        pooled, code = self.pool(self.conv(x))
+        return self.elu(pooled), code
 
     def forward(self, x: Tensor) -> Tensor:  # (batch, before, h, w) → (batch, width, h', w')
         return self.coded(x)[0]

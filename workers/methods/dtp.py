@@ -61,7 +61,12 @@ class DTP(Local):
     def wiring(self) -> Wiring:
         """Targets from the next row; no auxiliary nets."""
         return Wiring(
-            head="none", tail="fc", feedback=self.iterations, feedback_lag=self.feedback_lag
+            head="none",
+            tail="fc",
+            feedback=self.iterations,
+            # forward, back, and two gradients; by reconstruction forward, back, and its gradient
+            feedback_passes=4 if self.rule == "l-drl" else 3,
+            feedback_lag=self.feedback_lag,
         )
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
@@ -175,42 +180,60 @@ class DTP(Local):
     ) -> Step[Tensor]:
         """One step on the feedback weights of one layer; its loss."""
         yield from alive()  # a batch can take minutes
-        optimizer, mirror = module.own_optimizers[layer.name], module.mirror(layer.name)
-        loss = self._feedback_loss(module, layer, inbox, source)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        learn = self._match_jacobians if self.rule == "l-drl" else self._reconstruct
+        loss = learn(module, layer, inbox, source)
+        mirror = module.mirror(layer.name)
         yield from add_up(module, f"feedback {layer.name}", mirror.parameters())
+        optimizer = module.own_optimizers[layer.name]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        return loss.detach()
+        return loss
 
-    def _feedback_loss(
+    @torch.no_grad()
+    def _match_jacobians(
         self, module: LocalModule, layer: Layer, inbox: Inbox, source: torch.Generator
     ) -> Tensor:
-        """Summed over features, averaged over the batch; one batched call of the mirror."""
+        """L-DRL (spec §1.5): leaves the gradient at the mirror; the loss, without a graph.
+
+        With r = G(s), rn = G(F(x + dx)) and ry = G(s + dy) it is the mean over the batch of
+
+            Σ -2 dx (rn - r) + (ry - r)²
+
+        G is affine in what it opens: V u + c. So rn - r = V (un - u) and ry - r = V (uy - u), and
+        the first term is linear in V: the gradient takes one pass through V, where the formula as
+        it stands takes three there and three back, and c has none.
+        """
         block, mirror = module.layer(layer.name), module.mirror(layer.name)
         x, y, code = layer.x, layer.s.detach(), layer.code
-        sigma = self.noise[layer.index - 1]
+        dx, dy = self._noise(x, layer, inbox, source), self._noise(y, layer, inbox, source)
+        u = mirror.opened(y, code)
+        aside = mirror.opened(*block.coded(x + dx)) - u
+        along = mirror.opened(y + dy, code) - u
+        back = mirror.led(along)
+        drift = mirror.pull(aside, dx * (-2 / inbox.batch))
+        spread = mirror.pull(along, back * (2 / inbox.batch))
+        for parameter in mirror.parameters():
+            whole = parameter is mirror.weight
+            parameter.grad = drift + spread if whole else torch.zeros_like(parameter)
+        return (drift * mirror.weight).sum() + back.square().sum() / inbox.batch
 
-        def noise(like: Tensor) -> Tensor:
-            """Drawn for the whole batch, whoever computes which part of it."""
-            whole = torch.randn(
-                (inbox.batch, *like.shape[1:]),
-                generator=source,
-                dtype=like.dtype,
-                device=like.device,
-            )
-            return sigma * whole[inbox.rows.start : inbox.rows.stop]
-
-        dx = noise(x)
+    def _reconstruct(
+        self, module: LocalModule, layer: Layer, inbox: Inbox, source: torch.Generator
+    ) -> Tensor:
+        """The mean over the batch of Σ (G(F(x + dx)) - (x + dx))²: its gradient, and the loss."""
+        noisy = layer.x + self._noise(layer.x, layer, inbox, source)
         with torch.no_grad():
-            noisy, noisy_code = block.coded(x + dx)
-        if self.rule != "l-drl":
-            back = mirror(noisy, noisy_code)
-            return (back - (x + dx)).square().sum() / inbox.batch
-        dy = noise(y)
-        codes = None
-        if code is not None and noisy_code is not None:
-            codes = torch.cat([code, noisy_code, code])
-        r, rn, ry = mirror(torch.cat([y, noisy, y + dy]), codes).chunk(3)
-        return (-2 * dx * (rn - r) + (ry - r).square()).sum() / inbox.batch
+            made, code = module.layer(layer.name).coded(noisy)
+        back = module.mirror(layer.name)(made, code)
+        loss = (back - noisy).square().sum() / inbox.batch
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]
+        return loss.detach()
+
+    def _noise(self, like: Tensor, layer: Layer, inbox: Inbox, source: torch.Generator) -> Tensor:
+        """Drawn for the whole batch, whoever computes which part of it."""
+        whole = torch.randn(
+            (inbox.batch, *like.shape[1:]), generator=source, dtype=like.dtype, device=like.device
+        )
+        part = whole[inbox.rows.start : inbox.rows.stop]
+        sigma = part.new_tensor(self.noise[layer.index - 1])
+        return torch.mul(part, sigma, out=torch.empty_like(like))  # in the layout of `like`
