@@ -32,7 +32,8 @@ class Wiring:
     - `memory`, `image`: the contexts of every module but row 0's (ContSup).
     - `feedback`: every module hears, from the next row, a target for what it made (DTP); the
       numbers are of the feedback iterations per batch, for every block but the first, each of
-      which costs as much as `feedback_passes` of the block's forward passes. Targets are made by the feedback weights of `feedback_lag` batches before: not exact, if it is not 0.
+      which costs as much as `feedback_passes` of the block's forward passes. Targets are made by
+      the feedback weights of `feedback_lag` batches before: not exact, if it is not 0.
     - `local`: False for a method that can not be cut (backprop).
     """
 

@@ -62,7 +62,7 @@ def _seconds(
     x, h = _like(plan, mine, mine.reads, device), _like(plan, mine, mine.makes, device)
     x.requires_grad_(mine.address.k > 0)  # no gradient is taken for the image
     block = timed(_both_ways(module.trunk, x)) if mine.blocks else 0.0
-    for times, once in method.rounds(module, x.detach()):
+    for _, times, once in method.rounds(module, x.detach()):
         block += times * timed(once)
     read = _like(plan, mine, mine.head.shape, device).requires_grad_()
     head = timed(_both_ways(module.head, read)) if mine.head.kind != "none" else 0.0

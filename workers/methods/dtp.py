@@ -8,6 +8,7 @@ weights of a layer learn from that layer's own input and output alone: nothing e
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -121,9 +122,7 @@ class DTP(Local):
             losses=losses,
             logits=top if votes else None,
             notes=notes,
-            afterwards=training
-            if self.feedback_lag
-            else None,  # while the next wave comes up (§5.3)
+            afterwards=training if self.feedback_lag else None,  # as the next wave comes up (§5.3)
         )
 
     def inspect(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[dict[str, float]]:
@@ -135,19 +134,16 @@ class DTP(Local):
 
     def rounds(
         self, module: LocalModule, features: Tensor
-    ) -> Iterator[tuple[int, Callable[[], object]]]:
+    ) -> Iterator[tuple[str, int, Callable[[], object]]]:
         """Every layer's feedback iterations, and its part in the wave of targets."""
         inbox = Inbox(features=features, step=0, batch=len(features), rows=range(len(features)))
         for layer in layers_of(module, features):
             if layer.index:
                 source = self.source(module, layer, 0)
-                yield (
-                    self.iterations[layer.index - 1],
-                    lambda layer=layer, source=source: (
-                        *self._iterate(module, layer, inbox, source),
-                    ),
-                )
-                yield 1, lambda layer=layer: target_before(module, layer, layer.s.detach())
+                iterate = partial(self._iterate, module, layer, inbox, source)
+                times = self.iterations[layer.index - 1]
+                yield "feedback", times, lambda iterate=iterate: [*iterate()]
+                yield "target", 1, partial(target_before, module, layer, layer.s.detach())
 
     def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
         """The forward wave alone."""

@@ -43,7 +43,7 @@ class Local:
 
     def rounds(
         self, module: LocalModule, features: Tensor
-    ) -> Iterator[tuple[int, Callable[[], object]]]:
+    ) -> Iterator[tuple[str, int, Callable[[], object]]]:
         """Nothing: a step is one forward and one backward pass."""
         yield from ()
 

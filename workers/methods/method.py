@@ -42,10 +42,11 @@ class Method(Protocol):
 
     def rounds(
         self, module: LocalModule, features: Tensor
-    ) -> Iterator[tuple[int, Callable[[], object]]]:
+    ) -> Iterator[tuple[str, int, Callable[[], object]]]:
         """What a step does beside its forward and backward pass, for whoever measures it.
 
-        How often, and one round of it; `features` are (batch, *reads), of a module of one block.
+        Its name, how often, and one round of it. `features` are (batch, *reads), of a module of one
+        block.
         """
         ...
 
