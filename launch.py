@@ -18,15 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 def main() -> int:
     """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
-    from runtime.interrupts import Interrupts
-
-    interrupts = Interrupts()
     from comm.errors import BadInput
+    from runtime.interrupts import interruptible
     from runtime.refusal import refuse
 
     arguments = sys.argv[1:]
     try:
         with ExitStack() as stack:
+            stack.enter_context(interruptible())
             from runtime.processes import warm_up
             from runtime.session import session
             from runtime.shortcuts import starts_processes
@@ -41,10 +40,6 @@ def main() -> int:
         return refuse(error)
     except KeyboardInterrupt:  # before there was a run that could end at a step
         return 130
-    except Exception:
-        if interrupts.heard:  # a package turned it into an error of its own
-            return 130
-        raise
 
 
 if __name__ == "__main__":

@@ -309,23 +309,21 @@ def main() -> None:
     one = median(measured.step for measured in runs["sequential"])
     parts = sum(part.whole for part in alone)
     print(f"\nsequential {one:.3f} s per step, its parts {parts:.3f} s; ratios to it:")
-    print(f"    {'':26}s/step  measured  on {cores} cores  on one each  waiting, %")
+    print(f"    {'':26}s/step  measured  on {cores} cores  a core each  waiting, %")
     lines: dict[str, Any] = {}
     for grid, several in runs.items():
         step, blocks = median(measured.step for measured in several), several[0].blocks
-        lag, replicas = "lag" in grid, len(blocks) if "replicas" in grid else 1
         foreseen: list[float] = []
-        for known, available in ((busy, cores), (alone, len(blocks))):
-            layer = {part.name: part for part in known}
-            rows = [[layer[name] for name in names] for names in blocks[::replicas]]
-            on = predicted(rows, max(1, available // replicas), lag=lag) / replicas
-            foreseen.append(parts / on)
+        if "replicas" not in grid:  # whose parts are of another size
+            for known, available in ((busy, cores), (alone, len(blocks))):
+                layer = {part.name: part for part in known}
+                rows = [[layer[name] for name in names] for names in blocks]
+                foreseen.append(parts / predicted(rows, available, lag="lag" in grid))
         waits = [median(shares) for shares in zip(*(m.waited for m in several), strict=True)]
         lines[grid] = {"step": step, "ratio": one / step, "foreseen": foreseen, "waiting": waits}
-        print(
-            f"    {grid:26}{step:6.3f}{one / step:10.3f}{foreseen[0]:12.3f}{foreseen[1]:13.3f}  "
-            + " ".join(f"{100 * share:.0f}" for share in waits)
-        )
+        on = "".join(f"{ratio:12.3f}" for ratio in foreseen) or f"{'–':>12}{'–':>12}"
+        shares = " ".join(f"{100 * share:.0f}" for share in waits)
+        print(f"    {grid:26}{step:6.3f}{one / step:10.3f}{on}   {shares}")
     print("\nMB per step, one process per layer")
     for what, size in megabytes.items():
         print(f"    {what:28}{size:8.1f}")

@@ -4,30 +4,41 @@ numpy and torch answer a KeyboardInterrupt in their imports with errors of their
 """
 
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 from types import FrameType
 
 AGAIN = 0.05  # seconds until an interrupt that met an import tries once more
 
 
-class Interrupts:
-    """Raises KeyboardInterrupt as soon as nothing is being imported. One in the main thread.
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Raises KeyboardInterrupt as soon as nothing is being imported. In the main thread.
 
-    `heard` tells that it was raised, whatever the code it met made of it.
+    An error that follows an interrupt is one, whatever the code it met has made of it.
     """
+    heard: list[int] = []
 
-    def __init__(self) -> None:
-        self.heard = False
-        signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGALRM, self._again)
-
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+    def interrupted(number: int, frame: FrameType | None) -> None:
         while frame is not None:
             if frame.f_globals.get("__name__") == "importlib._bootstrap":
                 signal.setitimer(signal.ITIMER_REAL, AGAIN)
                 return
             frame = frame.f_back
-        self.heard = True
+        heard.append(number)
         raise KeyboardInterrupt
 
-    def _again(self, number: int, frame: FrameType | None) -> None:
+    def again(number: int, frame: FrameType | None) -> None:
         signal.raise_signal(signal.SIGINT)  # to whoever takes it by now
+
+    before = signal.signal(signal.SIGINT, interrupted), signal.signal(signal.SIGALRM, again)
+    try:
+        yield
+    except Exception as error:
+        if heard:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, action in zip((signal.SIGINT, signal.SIGALRM), before, strict=True):
+            signal.signal(number, action)

@@ -27,7 +27,8 @@ def measured(config: Config, request: Request) -> tuple[Config, list[BlockCost]]
     `request` is one that can be planned. Every block is measured by itself with the threads that a
     process of the grid has: what processes take from each other is not.
     """
-    blocks = [name for module in plan(request).modules for name in module.blocks]
+    modules = (module for module in plan(request).modules if not module.share.index)
+    blocks = [name for module in modules for name in module.blocks]
     whole = dataclasses.replace(
         request.config, depth=len(blocks), cuts=("single",), groups=(1,), replicas=(1,)
     )

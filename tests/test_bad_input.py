@@ -123,6 +123,30 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "nothing to resume": ("--resume /nowhere", ("no run is recorded there", "name a run")),
     "backprop on a grid": ("backprop --depth 2", ("leave out --depth and --groups",)),
+    "replicas of a row that needs its whole batch": (
+        "dgl --network resnet8 --depth 2 --replicas 2",
+        ("--replicas 2: only dtp's rows share a batch out", "choose --groups"),
+    ),
+    "replicas of another depth": (
+        "dtp --network simple_vgg --depth 2 --replicas 1 2 3",
+        ("--replicas 1 2 3: give one number for all rows, or 2",),
+    ),
+    "more shares than images": (
+        "dtp --network simple_vgg --batch 4 --replicas 5",
+        ("--replicas 5: a batch of 4 images has no more shares than that",),
+    ),
+    "a row of no process": (
+        "dtp --network simple_vgg --replicas 0",
+        ("--replicas 0: every row has at least one process",),
+    ),
+    "groups of targets": (
+        "dtp --network simple_vgg --groups 2",
+        ("a target is one for a whole layer", "leave --groups out"),
+    ),
+    "time of parts of blocks": (
+        "gn-dgl --network resnet8 --depth 2 --groups 2 --cuts time",
+        ("--cuts time measures whole blocks", "use --cuts macs"),
+    ),
     "no window": ("--window 0", ("--window 0: at least one",)),
     "no time": ("--stall 0", ("--stall 0: must be above 0",)),
     "more threads than cores": ("--threads 4096", ("--threads 4096: this host has",)),
@@ -384,6 +408,16 @@ def test_the_other_ranks_leave_the_first_word_to_rank_0(
         answer = refused(*GRID)
         assert answer.code == 2 and "--nproc-per-node 2" in answer.err
         assert len(slept) == rank
+
+
+def test_under_torchrun_nobody_measures_for_itself(tmp_path: Path) -> None:
+    words = (*GRID, "--cuts", "time", "--run-dir", tmp_path / "run")
+    ended = launch(*words, **{**world(0), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"})
+    assert ended.code == 2
+    assert ended.err == (
+        "error: --cuts time: every process would measure for itself. Measure once with launch.py "
+        "plan, and give the cut that it names\n"
+    )
 
 
 def test_torchrun_with_another_size_ends_with_the_right_command(tmp_path: Path) -> None:

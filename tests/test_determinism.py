@@ -117,6 +117,40 @@ def test_ctrl_c_while_the_run_starts_ends_it(tmp_path: Path, after: float) -> No
     assert "Traceback" not in ended.err
 
 
+LENET = (
+    *("dtp", "--network", "lenet", "--widths", "8", "8", "16", "--image-size", "16"),
+    *("--noise", "0.4", "0.4", "0.1", "--feedback-lr", "1e-3", "1e-3", "1e-2"),
+    *("--batch", "240", "--max-steps", "2", "--eval-every", "0"),
+)
+ITERATIONS = ("--iterations", "4", "5", "3")
+
+
+def test_a_cut_that_was_measured_is_written_down_by_its_names(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    words = (*LENET, *ITERATIONS, "--depth", "2", "--replicas", "2", "1", "--cuts", "time")
+    ended = launch("train", *words, "--run-dir", root)
+    assert ended.code == 0, ended.err
+    (cut,) = msgspec.json.decode((root / "config.json").read_bytes())["grid"]["cuts"]
+    assert cut in ("conv_0", "conv_1", "fc_0")
+    table = (root / "plan.txt").read_text()
+    assert "speed-up in time, measured here" in " ".join(table.split())
+    assert f"--cuts {cut}" in " ".join(table.split())
+    again = launch("train", *words, "--cuts", cut, "--run-dir", tmp_path / "again")
+    assert again.code == 0, again.err
+    assert traces(tmp_path / "again") == traces(root)
+    assert "complete" in launch("train", "--resume", root).out
+
+
+def test_a_step_may_take_longer_than_the_patience_with_modules_that_hang(tmp_path: Path) -> None:
+    """Feedback training goes on for minutes where networks are large: it says that it does."""
+    root = tmp_path / "run"
+    words = (*LENET, "--iterations", "400", "400", "400", "--max-steps", "1", "--threads", "1")
+    ended = launch("train", *words, "--stall", "0.5", "--run-dir", root)
+    assert ended.code == 0, ended.err
+    (took,) = msgspec.json.decode((root / "modules/k0g0/timing.json").read_bytes())["recent"]
+    assert took[0] > 1.5
+
+
 def test_a_complete_run_has_nothing_to_go_on_with(run_dir: Path) -> None:
     before = traces(run_dir)
     ended = launch("train", "--resume", run_dir)

@@ -4,6 +4,7 @@ The oracle (spec: dtp §4.2) was made by an implementation written from the form
 the authors' sequential code. Float64, simple_vgg, batch 4.
 """
 
+import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from comm.errors import BadInput
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.data_spec import DataSpec
+from partition.mirrors import mirror
+from partition.networks.mirrored import Activated, PooledConv
 from partition.plan import Plan
 from partition.planner import plan
 from partition.request import Request
@@ -34,7 +37,7 @@ from workers.methods.gn_dgl import GNDGL
 from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import training
-from workers.step import Step
+from workers.step import Inbox, Step
 from workers.targets import Layer, aim, layers_of, target_before
 from workers.worker import Worker
 
@@ -419,6 +422,76 @@ def diagnosed(mirrors: bool, *cuts: str, **more: Any) -> dict[str, float]:
     return lessons([*notebooks.values()], 0)
 
 
+@pytest.mark.parametrize(
+    ("replicas", "speedup"),
+    [
+        ((1, 2, 1, 1, 1, 1), 3.38),
+        ((1, 2, 2, 1, 1, 1), 5.06),
+        ((1, 3, 2, 1, 1, 1), 5.79),
+        ((1, 3, 2, 2, 1, 1), 6.75),
+    ],
+    ids=str,
+)
+def test_replicas_raise_the_bound(replicas: tuple[int, ...], speedup: float) -> None:
+    """§5.2: of feedback training alone; the plan counts the waves as well."""
+    plan = planned(6, replicas=replicas)
+    slowest = max(plan.modules, key=lambda m: m.feedback_macs / m.share.of)
+    assert plan.feedback_macs * slowest.share.of / slowest.feedback_macs == pytest.approx(
+        speedup, abs=0.01
+    )
+    assert plan.training_speedup == pytest.approx(speedup, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["conv", "linear", "activated"])
+def test_a_mirrors_gradient_is_autograds(name: str) -> None:
+    """`pull` against the gradient of the inner product; `opened` and `led` make up the mirror."""
+    made: nn.Module = {
+        "conv": lambda: PooledConv(3, 5, 5, (3, 2, 1)),
+        "linear": lambda: Activated(3 * 8 * 8, 5, elu=False),
+        "activated": lambda: Activated(3 * 8 * 8, 5, elu=True),
+    }[name]().double()
+    assert isinstance(made, PooledConv | Activated)
+    back = mirror(made, (3, 8, 8)).double()
+    source = torch.Generator().manual_seed(3)
+    y, code = made.coded(torch.randn(4, 3, 8, 8, generator=source, dtype=torch.float64))
+    aims = torch.randn(4, 3, 8, 8, generator=source, dtype=torch.float64)
+    y = y.detach()
+    opened = back.opened(y, code)
+    (back.led(opened) * aims).sum().backward()
+    assert back.weight.grad is not None
+    assert (back.pull(opened, aims) - back.weight.grad).abs().max() < 1e-12
+    bias = dict(back.back.named_parameters())["bias"]
+    shaped = bias.view(-1, 1, 1) if name == "conv" else bias.view(3, 8, 8)
+    assert (back(y, code) - back.led(opened) - shaped).abs().max() < 1e-12
+
+
+def test_the_feedback_losses_gradient_is_autograds() -> None:
+    """Four passes instead of seven: against the formula as it stands (§1.5), three calls of G."""
+    module = trained(planned(6), DTP(), 0)[0]["conv_3"].module
+    method, inputs = DTP(), torch.Generator().manual_seed(5)
+    method.prepared(module)
+    x = torch.randn(4, *module.plan.reads, generator=inputs, dtype=torch.float64)
+    inbox = Inbox(features=x, step=0, batch=4, rows=range(4))
+    (layer,) = layers_of(module, x)
+    with torch.no_grad():
+        loss = method._match_jacobians(module, layer, inbox, method.source(module, layer, 0))
+    back = module.mirror("conv_3")
+    mine, dead = back.weight.grad, dict(back.back.named_parameters())["bias"].grad
+    assert mine is not None and dead is not None and not dead.any()
+
+    source, y = method.source(module, layer, 0), layer.s.detach()
+    dx = 0.2 * torch.randn(x.shape, generator=source, dtype=torch.float64)
+    dy = 0.2 * torch.randn(y.shape, generator=source, dtype=torch.float64)
+    noisy, code = (part.detach() for part in module.layer("conv_3").coded(x + dx))  # type: ignore
+    back.zero_grad()
+    r, rn, ry = back(y, layer.code), back(noisy, code), back(y + dy, layer.code)
+    formula = (-2 * dx * (rn - r) + (ry - r).square()).sum() / 4
+    formula.backward()
+    assert float(loss) == pytest.approx(float(formula.detach()), rel=1e-12)
+    assert back.weight.grad is not None
+    assert (mine - back.weight.grad).abs().max() < 1e-12 * float(mine.abs().max())
+
+
 def test_mirrors_that_are_their_layers_make_backprops_gradient() -> None:
     """§4.3: with V = W the angles at β = 0.005 are 1.3, 0.3, 0.1, 0, 0, 0 degrees, not quite 0 as
 
@@ -463,6 +536,25 @@ def test_diagnosing_changes_nothing_else() -> None:
         ends.append({name: weight(w.module.layer(name)) for name, w in layers.items()})
     plain, inspected = ends
     assert all(torch.equal(plain[name], inspected[name]) for name in LAYERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dawdling(DTP):
+    """Takes its time to inspect."""
+
+    def inspect(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[dict[str, float]]:
+        yield from ()
+        time.sleep(0.5)
+        return {"slept": 0.5}
+
+
+def test_what_is_inspected_takes_no_time_that_counts() -> None:
+    method = Dawdling(iterations=(1,) * 5)
+    layers, notebooks = trained(planned(2, ("conv_2",)), method, 2)
+    assert [book.lessons[1]["slept"] for book in notebooks] == [0.5, 0.5]
+    for worker in {layers["conv_0"], layers["fc"]}:
+        # in one process the other's steps are time that is waited
+        assert worker.state.seconds - sum(worker.state.waited.values()) < 0.5
 
 
 def lagging(plan: Plan, steps: int, lag: Any) -> tuple[dict[str, Worker], list[Notebook]]:

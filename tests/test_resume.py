@@ -26,10 +26,22 @@ CASES: list[tuple[AnyMethod, OptimConfig, dict[str, object]]] = [
         OPTIM,
         {"network": "lenet", "widths": (4, 6, 8), "groups": 1},
     ),
+    (
+        DTP(
+            iterations=(3, 2, 4),
+            noise=(0.4, 0.4, 0.1),
+            feedback_lr=(1e-3, 1e-3, 1e-2),
+            feedback_lag=1,
+        ),
+        OPTIM,
+        {"network": "lenet", "widths": (4, 6, 8), "groups": 1, "replicas": (1, 2, 1)},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("method", "optim", "grid"), CASES, ids=["adam", "sgd", "feedback"])
+@pytest.mark.parametrize(
+    ("method", "optim", "grid"), CASES, ids=["adam", "sgd", "feedback", "replicas"]
+)
 def test_going_on_is_never_having_stopped(
     method: AnyMethod, optim: OptimConfig, grid: dict[str, object], tmp_path: Path
 ) -> None:
