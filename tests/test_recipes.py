@@ -328,7 +328,10 @@ def test_dtp_and_its_baselines_train_as_published() -> None:
         drops = replace(sgd, schedule="step", milestones=(30, 60), decay=(0.1,))
         own = drops if dataset == "imagenet32" else wave
         assert plain.optim == replace(own, lr=float(baseline)), name
+    expected |= {"dtp-lenet-digits", "backprop-lenet-digits"}
     assert {name for name in RECIPES if re.search("^dtp|simplevgg|lenet", name)} == expected
+    mine, plain = recipe("dtp-lenet-digits"), recipe("backprop-lenet-digits")
+    assert (mine.method, mine.data, mine.optim) == (LENET, plain.data, plain.optim)
     for rule in ("vanilla", "tp"):
         other, first = recipe(f"dtp-simplevgg-cifar10-{rule}"), recipe("dtp-simplevgg-cifar10")
         assert (other.method, other.data) == (DTP(rule=rule), first.data)
