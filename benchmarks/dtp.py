@@ -209,7 +209,7 @@ def scheduled(scripts: Sequence[Sequence[Act]], cores: int) -> float:
     todo = [list(reversed(script)) for script in scripts]
     sent: set[str] = set()
     now = 0.0
-    while any(todo):
+    while True:
         moved = True
         while moved:  # what takes no time
             moved = False
@@ -221,9 +221,11 @@ def scheduled(scripts: Sequence[Sequence[Act]], cores: int) -> float:
                     sent.add(name)
                     script.pop()
                     moved = True
+        if not any(todo):
+            return now
         able = [script for script in todo if script and isinstance(script[-1], float)]
         if not able:
-            break
+            raise RuntimeError(f"nobody can go on: {todo}")
         rate = min(1.0, cores / len(able))
         least = min(float(script[-1]) for script in able)  # pyright: ignore
         now += least / rate
@@ -231,7 +233,6 @@ def scheduled(scripts: Sequence[Sequence[Act]], cores: int) -> float:
             left = float(script.pop()) - least  # pyright: ignore
             if left > 1e-9:
                 script.append(left)
-    return now
 
 
 def predicted(rows: Sequence[Sequence[Parts]], cores: int, *, lag: bool = False) -> float:

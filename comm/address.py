@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Address:
-    """Row `k` (depth) and column `g` (group) of one local module; prints `k3g1` everywhere."""
+    """Row `k` (depth) and column `g` (group, or replica) of a module; prints `k3g1` everywhere."""
 
     k: int
     g: int

@@ -19,8 +19,8 @@ class Ports:
     ahead: tuple[Sender, ...]
     contexts: dict[int, tuple[Receiver, ...]]  # inputs of rows before, by row, in group order
     inputs: tuple[Sender, ...]  # the own part of the input, for later rows
-    aims: tuple[Receiver, ...]  # targets from the next row
-    targets: tuple[Sender, ...]  # to the row before
+    targets_heard: tuple[Receiver, ...]  # from the next row, in its order
+    targets_sent: tuple[Sender, ...]  # to the row before
     permit: Receiver | None  # row 0, all but k0g0
     permits: tuple[Sender, ...]  # k0g0 only
     groups: dict[str, LayerGroup]
@@ -38,7 +38,7 @@ def open_ports(
         elif route.target == address:
             receivers.append(transport_of(route).receiver(route))
     heard = [end for end in receivers if end.route.kind is Kind.AHEAD]
-    aims = [end for end in receivers if end.route.kind is Kind.TARGET]
+    targets = [end for end in receivers if end.route.kind is Kind.TARGET]
     permit = [end for end in receivers if end.route.kind is Kind.PERMIT]
     context = sorted(
         (end for end in receivers if end.route.kind is Kind.CONTEXT),
@@ -52,8 +52,8 @@ def open_ports(
             k: tuple(ends) for k, ends in groupby(context, key=lambda end: end.route.source.k)
         },
         inputs=tuple(end for end in senders if end.route.kind is Kind.CONTEXT),
-        aims=tuple(sorted(aims, key=lambda end: end.route.source)),
-        targets=tuple(end for end in senders if end.route.kind is Kind.TARGET),
+        targets_heard=tuple(sorted(targets, key=lambda end: end.route.source)),
+        targets_sent=tuple(end for end in senders if end.route.kind is Kind.TARGET),
         permit=permit[0] if permit else None,
         permits=tuple(end for end in senders if end.route.kind is Kind.PERMIT),
         groups={

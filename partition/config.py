@@ -11,7 +11,7 @@ class GridConfig:
 
     network: str = "resnet32"
     """mlp, resnet8, resnet20, resnet32, resnet32x2, resnet44, resnet56, resnet110,
-    vgg6a, vgg6a-x2, vgg6a-x3 or cnn6."""
+    vgg6a, vgg6a-x2, vgg6a-x3, cnn6; for dtp simple_vgg or lenet."""
     widths: tuple[int, ...] | None = None
     """Channels of stem and stages (ResNets: 4 numbers, 16 16 32 64), or of every layer."""
     dropout: float = 0.0
@@ -24,7 +24,7 @@ class GridConfig:
     """Neuron groups in width: one number, or one per row (a ragged grid)."""
     replicas: tuple[int, ...] = (1,)
     """Processes that share out the batch in a row (DTP): one number, or one per row. Exact, but
-    for the order of sums."""
+    for the order of sums. What each writes down is of its images alone: losses add up."""
     cuts: tuple[str, ...] = ("macs",)
     """macs (the slowest process has the fewest), time (the same, measured before the start), even,
     or single (the last module has the rest);

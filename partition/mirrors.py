@@ -45,8 +45,8 @@ class Mirror(nn.Module):
         """What `back` makes of it, but for the bias: linear. (batch, *reads)."""
         raise NotImplementedError
 
-    def pull(self, opened: Tensor, aim: Tensor) -> Tensor:
-        """The gradient of the inner product of `led(opened)` and `aim` as to `weight`."""
+    def pull(self, opened: Tensor, other: Tensor) -> Tensor:
+        """The gradient of the inner product of `led(opened)` and `other` as to `weight`."""
         raise NotImplementedError
 
     def __call__(self, y: Tensor, code: Code) -> Tensor:
@@ -74,7 +74,7 @@ class Transposed(nn.ConvTranspose2d):
 
 
 class ConvMirror(Mirror):
-    """unpool → ELU → transposed convolution."""
+    """ELU → unpool → transposed convolution."""
 
     def __init__(self, layer: PooledConv, reads: Shape) -> None:
         super().__init__()
@@ -97,9 +97,9 @@ class ConvMirror(Mirror):
     def led(self, opened: Tensor) -> Tensor:
         return conv_transpose2d(opened, self.weight, padding=self.back.padding)  # pyright: ignore
 
-    def pull(self, opened: Tensor, aim: Tensor) -> Tensor:
+    def pull(self, opened: Tensor, other: Tensor) -> Tensor:
         gradient: Tensor = conv2d_weight(
-            aim, self.weight.shape, opened, padding=cast(int, self.back.padding)
+            other, self.weight.shape, opened, padding=cast(int, self.back.padding)
         )
         return gradient
 
@@ -122,8 +122,8 @@ class LinearMirror(Mirror):
     def led(self, opened: Tensor) -> Tensor:
         return linear(opened, self.weight).view(len(opened), *self.reads)
 
-    def pull(self, opened: Tensor, aim: Tensor) -> Tensor:
-        return aim.flatten(1).T @ opened
+    def pull(self, opened: Tensor, other: Tensor) -> Tensor:
+        return other.flatten(1).T @ opened
 
 
 @mirror.register

@@ -91,7 +91,10 @@ def _replica_problems(request: Request) -> Iterator[str]:
     if min(replicas, default=1) < 1:
         yield f"{given}: every row has at least one process"
     if max(replicas, default=1) > request.batch:
-        yield f"{given}: a batch of {request.batch} images has no more shares than that"
+        yield (
+            f"{given}: a batch of {request.batch} images has no more shares than that: give "
+            f"{request.batch} or fewer, or a larger --batch"
+        )
     if max(replicas, default=1) > 1 and not request.wiring.feedback:
         yield (
             f"{given}: only dtp's rows share a batch out; the batch-norms of other networks need "
@@ -117,7 +120,10 @@ def _replay_problems(request: Request) -> Iterator[str]:
             "leave out --mode or --replay"
         )
     if wiring.feedback:
-        yield "--replay lets every row choose its batch, and a target must be of the same one"
+        yield (
+            "--replay lets every row choose its batch, and a target must be of the same one: leave "
+            "--replay out"
+        )
     if config.depth < 2:
         yield "--replay keeps what the row before sent: it needs --depth 2 or more"
 

@@ -57,6 +57,9 @@ def draw_routes(
         learning: tuple[TensorSpec, ...] = (),
         voting: tuple[TensorSpec, ...] = (),
     ) -> Route:
+        sends, hears = modules[source].share, modules[target].share
+        parts = (sends.common(hears, batch) for batch in range(rows + 1))
+        most = rows if sends == hears == WHOLE else max(part.stop - part.start for part in parts)
         return Route(
             source=source,
             target=target,
@@ -64,11 +67,11 @@ def draw_routes(
             name=name,
             learning=learning,
             voting=voting,
-            rows=rows,
+            rows=most,
             window=ahead_window * (target.k - source.k if kind is Kind.CONTEXT else 1),
             tag=0,
-            sends=modules[source].share,
-            hears=modules[target].share,
+            sends=sends,
+            hears=hears,
         )
 
     predictors = sum(modules[row[0]].head.votes for row in rows_of_grid)
@@ -110,7 +113,7 @@ def draw_routes(
                         yield replace(whole, rows=1, times=times, sends=WHOLE, hears=WHOLE)
                 if row is rows_of_grid[-1]:
                     ballots = road(source, target, Kind.PEER, "ballots", voting=(ballot,))
-                    yield replace(ballots, hears=WHOLE)
+                    yield replace(ballots, hears=WHOLE, rows=rows)
         for row, following in pairwise(rows_of_grid) if wiring.feedback else ():
             for source, target in meeting(following, row):
                 aim = maps(modules[target].writes)

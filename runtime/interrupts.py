@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
+IMPORTING = ("importlib._bootstrap", "_frozen_importlib")  # its name before, and after it is used
 AGAIN = 0.05  # seconds until an interrupt that met an import tries once more
 
 
@@ -15,13 +16,17 @@ AGAIN = 0.05  # seconds until an interrupt that met an import tries once more
 def interruptible() -> Generator[None]:
     """Raises KeyboardInterrupt as soon as nothing is being imported. In the main thread.
 
-    An error that follows an interrupt is one, whatever the code it met has made of it.
+    An error that follows an interrupt is one, whatever the code it met has made of it. Where
+    interrupts are ignored (a shell's jobs in the background), they stay so.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
     heard: list[int] = []
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         while frame is not None:
-            if frame.f_globals.get("__name__") == "importlib._bootstrap":
+            if frame.f_globals.get("__name__") in IMPORTING:
                 signal.setitimer(signal.ITIMER_REAL, AGAIN)
                 return
             frame = frame.f_back

@@ -11,14 +11,22 @@ from partition.request import Request
 from runtime.config import Config
 from runtime.devices import device_name, portion_of
 from workers.cost import measure
+from workers.methods import name_of
 
 ASKED = ("time",)
 
 
 def problems(config: Config) -> Iterator[str]:
     """What can not be measured."""
-    if config.grid.cuts == ASKED and max(config.grid.groups, default=1) > 1:
+    if config.grid.cuts != ASKED:
+        return
+    if max(config.grid.groups, default=1) > 1:
         yield "--cuts time measures whole blocks: leave out --groups, or use --cuts macs"
+    wiring = config.method.wiring()
+    if wiring.memory or wiring.image:
+        yield "--cuts time: what contexts take depends on the cut: use --cuts macs"
+    if not wiring.local:
+        yield f"--cuts time: {name_of(config.method)} can not be cut: leave --cuts out"
 
 
 def measured(config: Config, request: Request) -> tuple[Config, list[BlockCost]]:

@@ -147,6 +147,14 @@ CASES: dict[str, tuple[str, tuple[str, ...]]] = {
         "gn-dgl --network resnet8 --depth 2 --groups 2 --cuts time",
         ("--cuts time measures whole blocks", "use --cuts macs"),
     ),
+    "time of contexts": (
+        "contsup --mode E --loss softmax --network resnet8 --depth 2 --cuts time",
+        ("--cuts time: what contexts take depends on the cut", "use --cuts macs"),
+    ),
+    "time of what can not be cut": (
+        "backprop --network resnet8 --cuts time",
+        ("--cuts time: backprop can not be cut", "leave --cuts out"),
+    ),
     "no window": ("--window 0", ("--window 0: at least one",)),
     "no time": ("--stall 0", ("--stall 0: must be above 0",)),
     "more threads than cores": ("--threads 4096", ("--threads 4096: this host has",)),

@@ -4,6 +4,7 @@ The oracle (spec: dtp §4.2) was made by an implementation written from the form
 the authors' sequential code. Float64, simple_vgg, batch 4.
 """
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +29,7 @@ from tests.grids import Notebook, lockstep, states
 from tests.processes import processes
 from tests.test_exactness import worst
 from workers.ballot import Result
+from workers.diagnosis import apart_by
 from workers.drive import drive
 from workers.grid import hire
 from workers.job import Job
@@ -38,7 +40,7 @@ from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import training
 from workers.step import Inbox, Step
-from workers.targets import Layer, aim, layers_of, target_before
+from workers.targets import Layer, layers_of, target_before, target_of_logits
 from workers.worker import Worker
 
 LAYERS = ("conv_0", "conv_1", "conv_2", "conv_3", "conv_4", "fc")
@@ -50,6 +52,7 @@ OPTIM = OptimConfig(
 
 # Step 0 of §4.2, by layer.
 NORMS = (250.187772, 75.129335, 31.717236, 8.155063, 2.691286, 0.294833)
+FIRST_FEEDBACK = (356.519332417, 160.084627457, 8.499590225, 2.575200959, 1.419712440)
 LAST_FEEDBACK = (-275.586265979, -205.901711022, 8.015172604, 1.453656893, 0.891413898)
 MIRRORS = (6.097936826, 9.520935860, 16.505469458, 14.562643181, 9.557070439)
 LOSSES = (0.0234277962, 0.0882351586, 0.2827112276, 0.3452958787, 1.9849833289, 0.2203415880)
@@ -209,6 +212,19 @@ def test_step_zero_is_the_oracles(first_step: tuple[dict[str, Worker], list[Note
     )
 
 
+def test_the_first_feedback_losses_are_the_oracles() -> None:
+    """And what every layer makes."""
+    module, method = trained(planned(1), DTP(), 0)[0]["fc"].module, OracleDTP()
+    inbox = Inbox(features=OracleFeed().images(0), step=0, batch=4, rows=range(4))
+    layers = [*layers_of(module, inbox.features)]
+    assert [norm(layer.s) for layer in layers] == pytest.approx(NORMS, abs=1e-6)
+    losses: list[float] = []
+    for layer in layers[1:]:
+        source = method.source(module, layer, 0)
+        losses.append(float(method._match_jacobians(module, layer, inbox, source)))
+    assert losses == pytest.approx(FIRST_FEEDBACK, rel=1e-9)
+
+
 def test_a_mirrors_bias_has_no_gradient(
     first_step: tuple[dict[str, Worker], list[Notebook]],
 ) -> None:
@@ -281,6 +297,39 @@ def test_a_replicated_row_learns_what_one_process_learns(
     shared_out = spread(len(replicas), cuts, replicas=replicas)
     assert shared_out.keys() == single.keys()
     assert max(float((shared_out[k] - single[k]).abs().max()) for k in single) < 1e-9
+
+
+class WaningFeed(OracleFeed):
+    """Every batch has fewer images."""
+
+    def rows(self, step: int) -> int:
+        return 4 - step
+
+    def _draw(self, step: int) -> tuple[Tensor, Tensor]:
+        images, labels = super()._draw(step)
+        return images[: 4 - step], labels[: 4 - step]
+
+
+def test_batches_may_have_fewer_images_than_a_row_has_replicas() -> None:
+    """Also in the row that tells its accuracy, and where gradients are clipped."""
+    ends: list[dict[str, Tensor]] = []
+    for replicas in ((1, 1, 1), (2, 4, 3)):
+        method = DTP(iterations=(2, 1, 1, 2, 1), diagnose=True)
+        plan = planned(3, ("conv_1", "conv_2"), method, replicas=replicas)
+        job = replace(job_of(plan, method, 4), optim=replace(OPTIM, clip_norm=0.1))
+        feed: Any = WaningFeed()
+        workers = hire(replace(job, feed=feed), {address: Notebook() for address in plan.grid})
+        drive(workers)
+        ends.append(
+            {
+                name: parameter.detach()
+                for worker in workers
+                if not worker.address.g
+                for name, parameter in worker.module.named_parameters()
+            }
+        )
+    one, several = ends
+    assert max(float((one[name] - several[name]).abs().max()) for name in one) < 1e-9
 
 
 def test_replicas_stay_the_same_to_the_last_bit() -> None:
@@ -544,17 +593,24 @@ class Dawdling(DTP):
 
     def inspect(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[dict[str, float]]:
         yield from ()
-        time.sleep(0.5)
-        return {"slept": 0.5}
+        time.sleep(0.8)
+        return {"slept": 0.8}
 
 
 def test_what_is_inspected_takes_no_time_that_counts() -> None:
     method = Dawdling(iterations=(1,) * 5)
     layers, notebooks = trained(planned(2, ("conv_2",)), method, 2)
-    assert [book.lessons[1]["slept"] for book in notebooks] == [0.5, 0.5]
+    assert [book.lessons[1]["slept"] for book in notebooks] == [0.8, 0.8]
     for worker in {layers["conv_0"], layers["fc"]}:
         # in one process the other's steps are time that is waited
-        assert worker.state.seconds - sum(worker.state.waited.values()) < 0.5
+        assert worker.state.seconds - sum(worker.state.waited.values()) < 1.4
+
+
+def test_what_has_no_direction_has_no_angle() -> None:
+    found = apart_by("fc", torch.zeros(2, 3), torch.ones(2, 3))
+    found |= apart_by("gradient fc", torch.full((2, 3), torch.nan), torch.ones(2, 3))
+    assert [*found] == ["angle fc", "distance fc", "gradient angle fc", "gradient distance fc"]
+    assert all(math.isnan(value) for value in found.values())
 
 
 def lagging(plan: Plan, steps: int, lag: Any) -> tuple[dict[str, Worker], list[Notebook]]:
@@ -570,7 +626,7 @@ def test_lagging_feedback_makes_targets_of_the_batch_before() -> None:
     feed = OracleFeed()
     told = lessons(notebooks, 0)
     read = [*layers_of(fresh, feed.images(0))]
-    target = aim(read[-1].s.detach(), feed.labels(0), 0.7)
+    target = target_of_logits(read[-1].s.detach(), feed.labels(0), 0.7)
     for layer in reversed(read):
         assert told[layer.name] == pytest.approx(norm(layer.s - target) ** 2 / 8)
         if layer.index:

@@ -22,6 +22,7 @@ from partition.request import Request
 from partition.routes import route_problems
 from tests.grids import IMAGE, job_of, lockstep, planned
 from workers.cost import measure
+from workers.methods import METHODS
 from workers.methods.backprop import Backprop
 from workers.methods.dgl import DGL
 from workers.methods.dtp import DTP
@@ -180,6 +181,18 @@ def test_block_costs_are_measured_for_every_block(tail: Any) -> None:
     costs = measure(plan, method, seed=0, device=torch.device("cpu"), repetitions=1)
     assert [(cost.name,) for cost in costs] == [m.blocks for m in plan.modules if m.blocks]
     assert all(cost.block > 0 and cost.head > 0 for cost in costs)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"backprop", "contsup"}))
+def test_every_method_that_can_be_cut_by_time_is_measured(name: str) -> None:
+    dtp = name == "dtp"
+    more: dict[str, Any] = {"iterations": (1, 1, 1)} if dtp else {}
+    method = METHODS[name](**more, **({"lambdas": (1, 1, 1, 1)} if name == "infopro" else {}))
+    network, widths = ("lenet", (4, 6, 8)) if dtp else ("resnet8", None)
+    plan = planned(method, depth=4, groups=1, cuts=("single",), network=network, widths=widths)
+    costs = measure(plan, method, seed=0, device=torch.device("cpu"), repetitions=1)
+    assert len(costs) == 4 and all(cost.block > 0 for cost in costs)
+    assert all((cost.head == 0) == dtp for cost in costs)
 
 
 def test_feedback_training_is_measured_with_all_its_iterations() -> None:

@@ -84,6 +84,8 @@ def _like(
 def _both_ways(module: nn.Module, x: torch.Tensor) -> Callable[[], None]:
     def run() -> None:
         module.zero_grad(set_to_none=True)
-        module(x).sum().backward()
+        made: torch.Tensor | tuple[torch.Tensor, ...] = module(x)
+        parts = (made,) if isinstance(made, torch.Tensor) else made
+        torch.stack([part.sum() for part in parts]).sum().backward()
 
     return run

@@ -11,7 +11,7 @@ from torch import Tensor
 from partition.build import LocalModule
 from workers.replicas import added
 from workers.step import Inbox, Step, await_target, send_target
-from workers.targets import aim, error, layers_of, target_before
+from workers.targets import error, layers_of, target_before
 
 BETA = 0.005  # of the targets whose gradient is compared, as published (dtp §1.8)
 
@@ -27,22 +27,24 @@ def diagnosed(
     layers = [*layers_of(module, inbox.features, inward=True)]
     top = layers[-1].s.detach()
     if module.plan.head.votes:
-        target, gradient = aim(top, labels, BETA), error(top, labels) / inbox.batch
+        gradient = error(top, labels) / inbox.batch
+        shift = -BETA * inbox.batch * gradient  # from what the layer made to its target
     else:
-        target = (yield from await_target()).clone()  # the next message may take its place
+        shift = (yield from await_target()).clone()  # the next message may take its place
         gradient = yield from await_target()
     ours: list[Tensor] = []
     theirs: list[Tensor] = []
     for layer in reversed(layers):
         parameters = [*module.layer(layer.name).parameters()]
-        local = (layer.s.detach() - target) / (BETA * inbox.batch)
+        local = shift / (-BETA * inbox.batch)
         mine = torch.autograd.grad(layer.s, parameters, local, retain_graph=True)
         *backprop, gradient = torch.autograd.grad(layer.s, [*parameters, layer.x], gradient)
         ours, theirs = [*mine, *ours], [*backprop, *theirs]
         if layer.index:
-            target = target_before(module, layer, target, corrected=corrected)
+            target = layer.s.detach() + shift
+            shift = target_before(module, layer, target, corrected=corrected) - layer.x.detach()
     if layers[0].index:
-        yield from send_target(target)
+        yield from send_target(shift)
         yield from send_target(gradient)
     pairs = zip(
         (yield from added(module, "gradients", ours)),
@@ -62,17 +64,17 @@ def diagnosed(
 
 @torch.no_grad()
 def apart_by(name: str, this: Tensor, that: Tensor) -> dict[str, float]:
-    """The angle between two tensors in degrees, and |this - that| / |that|.
+    """The angle between two tensors in degrees, and |this - that| / |that|; nan if one is 0 or nan.
 
     A linear mirror's weight is the other way round.
     """
     a, b = this.flatten(1), that.flatten(1)
     a = a if a.shape == b.shape else a.T
     length, other, between = ((t * t).sum().sqrt().item() for t in (a, b, a - b))
-    cosine = (a * b).sum().item() / (length * other)
     kind, _, layer = name.rpartition(" ")
     kind = f"{kind} " * bool(kind)
-    return {
-        f"{kind}angle {layer}": math.degrees(math.acos(min(1.0, max(-1.0, cosine)))),
-        f"{kind}distance {layer}": between / other,
-    }
+    angle = distance = math.nan
+    if 0 < length < math.inf and 0 < other < math.inf:
+        cosine = (a * b).sum().item() / (length * other)
+        angle, distance = math.degrees(math.acos(min(1.0, max(-1.0, cosine)))), between / other
+    return {f"{kind}angle {layer}": angle, f"{kind}distance {layer}": distance}

@@ -37,7 +37,7 @@ def layers_of(module: LocalModule, x: Tensor, *, inward: bool = False) -> Iterat
         x = s
 
 
-def aim(logits: Tensor, labels: Tensor, beta: float) -> Tensor:
+def target_of_logits(logits: Tensor, labels: Tensor, beta: float) -> Tensor:
     """The target of the logits: a step of `beta` along each sample's cross-entropy."""
     return logits - beta * error(logits, labels)
 

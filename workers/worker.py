@@ -155,7 +155,7 @@ class Worker:
         values |= inspected
         if lesson.afterwards is not None:
             values |= yield from self._travel(turn, inbox, lesson.afterwards)
-        if lesson.logits is not None:
+        if lesson.logits is not None and len(labels):  # a replica may have no image of a batch
             right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
             values["accuracy"] = 100 * right / len(labels)
         if heard.read is not None:
@@ -237,13 +237,13 @@ class Worker:
                     yield from self._spread(turn, inbox, self.ports.inputs, part)
                 case AwaitTarget():
                     parts: list[Tensor] = []
-                    for end in self.ports.aims:
+                    for end in self.ports.targets_heard:
                         heard = yield from self._timed(receive(end, turn.index))
                         parts.append(heard.tensors[0])
-                    answer = torch.cat(parts)
+                    answer = parts[0] if len(parts) == 1 else torch.cat(parts)
                 case SendTarget(target):
                     answer = None
-                    yield from self._spread(turn, inbox, self.ports.targets, target)
+                    yield from self._spread(turn, inbox, self.ports.targets_sent, target)
                 case Alive():
                     answer = None
                     self.state.does(self.state.doing)

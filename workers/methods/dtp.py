@@ -32,7 +32,7 @@ from workers.step import (
     send_ahead,
     send_target,
 )
-from workers.targets import Layer, aim, layers_of, target_before
+from workers.targets import Layer, layers_of, target_before, target_of_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class DTP(Local):
     next batch comes up. Not exact."""
     diagnose: bool = False
     """Write down, at every step, how far each mirror is from its layer, and the gradient of DTP
-    from backprop's: angles and distances. Takes time that is not counted."""
+    from backprop's: angles and distances. A module's own time for that is not counted."""
 
     def wiring(self) -> Wiring:
         """Targets from the next row; no auxiliary nets."""
@@ -106,7 +106,11 @@ class DTP(Local):
         if not self.feedback_lag:
             notes = yield from training
         votes = module.plan.head.votes
-        target = aim(top.detach(), labels, self.beta) if votes else (yield from await_target())
+        target = (
+            target_of_logits(top.detach(), labels, self.beta)
+            if votes
+            else (yield from await_target())
+        )
         targets: list[Tensor] = []
         for layer in reversed(layers):
             targets.append(target)
@@ -115,8 +119,8 @@ class DTP(Local):
         if layers[0].index:
             yield from send_target(target)
         losses = {
-            layer.name: (layer.s - aim).square().sum() / (2 * inbox.batch)
-            for layer, aim in zip(layers, reversed(targets), strict=True)
+            layer.name: (layer.s - target).square().sum() / (2 * inbox.batch)
+            for layer, target in zip(layers, reversed(targets), strict=True)
         }
         return Lesson(
             losses=losses,
@@ -143,7 +147,8 @@ class DTP(Local):
                 iterate = partial(self._iterate, module, layer, inbox, source)
                 times = self.iterations[layer.index - 1]
                 yield "feedback", times, lambda iterate=iterate: [*iterate()]
-                yield "target", 1, partial(target_before, module, layer, layer.s.detach())
+                lead = partial(target_before, corrected=self.rule != "tp")
+                yield "target", 1, partial(lead, module, layer, layer.s.detach())
 
     def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
         """The forward wave alone."""
@@ -231,5 +236,5 @@ class DTP(Local):
             (inbox.batch, *like.shape[1:]), generator=source, dtype=like.dtype, device=like.device
         )
         part = whole[inbox.rows.start : inbox.rows.stop]
-        sigma = part.new_tensor(self.noise[layer.index - 1])
-        return torch.mul(part, sigma, out=torch.empty_like(like))  # in the layout of `like`
+        scaled = torch.empty_like(like)  # in its layout
+        return torch.mul(part, self.noise[layer.index - 1], out=scaled)  # pyright: ignore
