@@ -2,21 +2,16 @@
 
 from functools import cached_property
 
-import torch
-
 from comm.address import Address, Grid
 from comm.errors import BadInput
 from comm.share import WHOLE, Share
-from partition.contexts import Contexts, ContextSpec, context_specs
-from partition.counts import Count, count
+from partition.contexts import context_specs
+from partition.counting import NOTHING, Counts
+from partition.counts import Count
 from partition.cuts import Cut, even, min_max, single, spans
-from partition.decoder import Decoder
 from partition.head_specs import Heads
-from partition.heads import build_head
-from partition.heads.spec import HeadSpec
-from partition.mirrors import mirror
 from partition.networks import network
-from partition.networks.block import Network, Piece
+from partition.networks.block import Network
 from partition.papers import published_cuts
 from partition.plan import ModulePlan, Plan
 from partition.problems import cut_problems, grid_problems, map_problems, share_problems
@@ -41,9 +36,9 @@ def plan(request: Request) -> Plan:
     readout = request.wiring.tail == "head" and not net.classifies
     grid = Grid(groups=config.processes_per_row, readout=readout)
     draft = _Draft(request, net, grid)
-    problems += map_problems(request.wiring, shapes=draft.shapes, made=draft.made)
+    problems += map_problems(request.wiring, shapes=draft.counts.shapes, made=draft.counts.made)
     if not problems:  # it can be cut
-        made = [draft.made[row.stop] for row in draft.rows]
+        made = [draft.counts.made[row.stop] for row in draft.rows]
         problems += share_problems(request.wiring, grid, made)
     if problems:
         raise BadInput(problems)
@@ -51,90 +46,20 @@ def plan(request: Request) -> Plan:
 
 
 class _Draft:
-    """A plan in the making: every piece is built once on the meta device and counted."""
+    """A plan in the making."""
 
     def __init__(self, request: Request, net: Network, grid: Grid) -> None:
         self.request, self.net, self.grid = request, net, grid
         self.groups = request.config.groups_per_row
         self.replicas = request.config.replicas_per_row
-        self._pieces: dict[tuple[int, Piece, bool], Count] = {}
-        self._heads: dict[HeadSpec, Count] = {}
-        self._contexts: dict[tuple[tuple[ContextSpec, ...], Span, int], Count] = {}
+        self.counts = Counts(net, request.data.shape)
         self.heads = Heads(
             wiring=request.wiring,
             net=net,
             rows=grid.depth,
             classes=request.data.classes,
-            made=self.made,
+            made=self.counts.made,
         )
-
-    @cached_property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """What every block reads, all groups together: the image, then what leaves each block."""
-        return self._shapes[0]
-
-    @cached_property
-    def made(self) -> list[tuple[int, ...]]:
-        """What every block makes, before its outlet; `made[i]` is block i - 1's, as in `shapes`."""
-        return self._shapes[1]
-
-    @cached_property
-    def _shapes(self) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-        leaves: list[tuple[int, ...]] = [self.request.data.shape]
-        makes: list[tuple[int, ...]] = [self.request.data.shape]
-        whole = Piece(group=0, groups=1, whole=True)
-        for index in range(len(self.net.blocks)):
-            makes.append(self._count(index, whole, leaves[-1], outlet=False).shape)
-            leaves.append(self._count(index, whole, leaves[-1]).shape)
-        return leaves, makes
-
-    def _count(
-        self, index: int, piece: Piece, shape: tuple[int, ...], *, outlet: bool = True
-    ) -> Count:
-        """One block, with its `outlet` or without it."""
-        key = index, piece, outlet
-        if key not in self._pieces:
-            block = self.net.blocks[index]
-            with torch.device("meta"):
-                built = block.build(piece)
-                if outlet:
-                    built = torch.nn.Sequential(built, block.outlet(piece))
-            self._pieces[key] = count(built, shape)
-        return self._pieces[key]
-
-    def _piece(self, index: int, first: int, group: int, groups: int) -> Count:
-        """The cost of block `index` in a module that begins with block `first`."""
-        shape = self.shapes[index]
-        whole = index == first
-        alike = 0 if self.net.even else group  # groups of equal size cost the same
-        if not whole:
-            shape = (Span.of(shape[0], alike, groups).size, *shape[1:])
-        return self._count(index, Piece(group=alike, groups=groups, whole=whole), shape)
-
-    def _count_head(self, spec: HeadSpec) -> Count:
-        if spec not in self._heads:
-            with torch.device("meta"):
-                built = build_head(spec)
-            self._heads[spec] = count(built, spec.shape)
-        return self._heads[spec]
-
-    def _context_count(self, specs: tuple[ContextSpec, ...], own: Span, reads: int) -> Count:
-        if not specs:
-            return Count(macs=0, parameters=0, shape=())
-        key = specs, own, reads
-        if key not in self._contexts:
-            with torch.device("meta"):
-                built = Contexts(specs, own, self.shapes[reads][1:])
-            self._contexts[key] = count(built, *(spec.shape for spec in specs))
-        return self._contexts[key]
-
-    def _decoder_count(self, channels: int, size: tuple[int, ...]) -> Count:
-        with torch.device("meta"):
-            built = Decoder(channels, self.request.data.shape)
-        return count(built, (channels, *size))
-
-    def _trunk_macs(self, start: int, stop: int, group: int, groups: int) -> int:
-        return sum(self._piece(i, start, group, groups).macs for i in range(start, stop))
 
     def _row_macs(self, k: int, start: int, stop: int) -> int:
         """What the busiest process of row k computes if it holds these blocks.
@@ -143,17 +68,17 @@ class _Draft:
         before are cut.
         """
         groups = self.groups[k]
-        head = self._count_head(self.heads.of(k, stop, 0, groups)).macs
+        head = self.counts.head(self.heads.of(k, stop, 0, groups)).macs
         if self.grid.readout and k == self.grid.depth - 1:
-            head += self._count_head(self.heads.readout).macs
+            head += self.counts.head(self.heads.readout).macs
         if self.heads.place(k) is not None and self.request.wiring.decoder:
-            own = Span.of(self.made[stop][0], 0, groups)
-            head += self._decoder_count(own.size, self.made[stop][1:]).macs
-        own = Span.of(self.shapes[start][0], 0, groups)
-        deep = context_specs(k, self.shapes[:1], memory=0, image=self.request.wiring.image)
-        context = self._context_count(deep, own, start).macs
-        trunk = self._trunk_macs(start, stop, 0, groups)
-        macs = trunk + head + context + self._feedback_macs(range(start, stop))
+            own = Span.of(self.counts.made[stop][0], 0, groups)
+            head += self.counts.decoder(own.size, self.counts.made[stop][1:]).macs
+        own = Span.of(self.counts.shapes[start][0], 0, groups)
+        deep = context_specs(k, self.counts.shapes[:1], memory=0, image=self.request.wiring.image)
+        context = self.counts.contexts(deep, own, start).macs
+        trunk = sum(self.counts.piece(i, start, 0, groups).macs for i in range(start, stop))
+        macs = trunk + head + context + self._feedback(range(start, stop))
         return -(-macs // self.replicas[k])
 
     @cached_property
@@ -186,21 +111,22 @@ class _Draft:
         blocks = self.rows[k]
         groups, replicas = self.groups[k], self.replicas[k]
         group, share = (address.g, WHOLE) if replicas == 1 else (0, Share(address.g, replicas))
-        pieces = [self._piece(i, blocks.start, group, groups) for i in blocks]
+        pieces = [self.counts.piece(i, blocks.start, group, groups) for i in blocks]
         spec = self.heads.of(k, blocks.stop, group, groups)
-        head = self._count_head(spec)
-        makes = (spec.own.size, *self.made[blocks.stop][1:])
+        head = self.counts.head(spec)
+        makes = (spec.own.size, *self.counts.made[blocks.stop][1:])
         place = self.heads.place(k)
-        reads = self.shapes[blocks.start]
+        reads = self.counts.shapes[blocks.start]
         reads_own = Span.of(reads[0], group, groups)
-        inputs = [self.shapes[row.start] for row in self.rows]
+        inputs = [self.counts.shapes[row.start] for row in self.rows]
         contexts = context_specs(k, inputs, memory=wiring.memory, image=wiring.image)
-        context = self._context_count(contexts, reads_own, blocks.start)
+        context = self.counts.contexts(contexts, reads_own, blocks.start)
         decodes = wiring.decoder and place is not None
-        parts, mirrors = [*pieces, head, context], self._mirrors(blocks)
-        decoder = Count(macs=0, parameters=0, shape=())
+        parts = [*pieces, head, context]
+        mirrors = self.counts.mirrors(blocks) if wiring.feedback else ()
+        decoder = NOTHING
         if decodes:
-            decoder = self._decoder_count(makes[0], makes[1:])
+            decoder = self.counts.decoder(makes[0], makes[1:])
         return ModulePlan(
             address=address,
             group=group,
@@ -209,7 +135,7 @@ class _Draft:
             blocks=tuple(self.net.blocks[i].name for i in blocks),
             reads=reads,
             makes=makes,
-            writes=(spec.own.size, *self.shapes[blocks.stop][1:]),
+            writes=(spec.own.size, *self.counts.shapes[blocks.stop][1:]),
             head=spec,
             place=place,
             contexts=contexts,
@@ -222,29 +148,20 @@ class _Draft:
             context_macs=context.macs,
             head_macs=head.macs,
             decoder_macs=decoder.macs,
-            feedback_macs=self._feedback_macs(blocks),
+            feedback_macs=self._feedback(blocks),
         )
 
-    def _mirrors(self, blocks: range) -> tuple[int, ...]:
-        """The parameters of every block's mirror; what they compute depends on the method."""
-        if not self.request.wiring.feedback:
-            return ()
-        whole = Piece(group=0, groups=1, whole=True)
-        with torch.device("meta"):
-            built = [mirror(self.net.blocks[i].build(whole), self.shapes[i]) for i in blocks if i]
-        counted = tuple(sum(p.numel() for p in layer.parameters()) for layer in built)
-        return counted if blocks.start else (0, *counted)
-
-    def _feedback_macs(self, blocks: range) -> int:
+    def _feedback(self, blocks: range) -> int:
         """What feedback training computes for one sample: a mirror costs what its block does."""
         iterations, passes = self.request.wiring.feedback, self.request.wiring.feedback_passes
         if not iterations:
             return 0
-        return sum(passes * iterations[i - 1] * self._piece(i, i, 0, 1).macs for i in blocks if i)
+        trained = (iterations[i - 1] * self.counts.piece(i, i, 0, 1).macs for i in blocks if i)
+        return passes * sum(trained)
 
     def _readout(self) -> ModulePlan:
-        spec, shape = self.heads.readout, self.shapes[-1]
-        head = self._count_head(spec)
+        spec, shape = self.heads.readout, self.counts.shapes[-1]
+        head = self.counts.head(spec)
         return ModulePlan(
             address=Address(self.grid.depth, 0),
             group=0,
@@ -272,11 +189,11 @@ class _Draft:
     def _whole(self, groups: tuple[int, ...]) -> Count:
         """The network cut like this with so many groups per row, pooled into one linear layer."""
         fc = self.heads.linear
-        tail = self._count_head(fc)
+        tail = self.counts.head(fc)
         macs, parameters = tail.macs, tail.parameters
         for size, blocks in zip(groups, self.rows, strict=True):
             for group in range(size):
-                pieces = [self._piece(i, blocks.start, group, size) for i in blocks]
+                pieces = [self.counts.piece(i, blocks.start, group, size) for i in blocks]
                 macs += sum(piece.macs for piece in pieces)
                 parameters += sum(piece.parameters for piece in pieces)
         return Count(macs=macs, parameters=parameters, shape=(fc.writes,))

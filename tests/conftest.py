@@ -1,5 +1,6 @@
-"""What all tests share: prepared datasets go to a cache of the session's own."""
+"""What all tests share: prepared datasets go to a cache of the session's own; Ctrl-C is heard."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,3 +11,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCI_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_are_heard() -> None:
+    """Tests that a shell runs in the background ignore them, and so would all they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,15 +8,14 @@
 A worker waits only at the ends of routes, and says so first by yielding a `Wait`; `drive` goes on.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from time import perf_counter, sleep
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from comm.address import Address
-from comm.channel import Sender, Wait, Waits, receive, send
+from comm.channel import Wait, Waits, send
 from comm.errors import Diverged
 from comm.message import Flag, Message
 from comm.ports import Ports
@@ -31,19 +30,8 @@ from workers.replay import Rereading
 from workers.replicas import add_up
 from workers.schedule import Turn
 from workers.state import DONE, State
-from workers.step import (
-    Alive,
-    AwaitTarget,
-    Exchange,
-    Inbox,
-    SendAhead,
-    SendContext,
-    SendTarget,
-    Step,
-)
+from workers.travel import Travel
 from workers.update import advance, backward
-
-T = TypeVar("T")
 
 
 def never() -> bool:
@@ -52,7 +40,7 @@ def never() -> bool:
 
 
 class Worker:
-    """Drives the steps of one module and does their travelling.
+    """Drives the steps of one module; its `travel` carries out what they say.
 
     `asked_to_stop` is consulted by k0g0 alone: it ends the run by sending STOP ahead of the turn it
     does not begin, and every other module ends when STOP reaches it, so all end at the same turn
@@ -71,7 +59,6 @@ class Worker:
         self.job, self.address, self.ports, self.recorder = job, address, ports, recorder
         self.state = State(address)
         self.stopped_at: int | None = None
-        self._aside = 0.0  # seconds of this turn that do not count
         self.module: LocalModule = build(job.plan, address, seed=job.seed, device=job.device)
         self.optimizer = optimizer(self.module.learned(), job.optim)
         self.optimizers = [self.optimizer, *job.method.prepared(self.module)]
@@ -83,6 +70,7 @@ class Worker:
             reads = None if job.reads is None else job.reads[address]
             self.hearing = Rereading(job, self.module.plan, ports, asked_to_stop, reads)
         self._peers = len(job.plan.grid.rows[address.k]) - 1
+        self.travel = Travel(self.module, ports, self.state, self._peers)
         self._counts = address == job.plan.grid.rows[-1][0]
         self._tally = self._new_tally()
         if job.restore and job.checkpoints:
@@ -99,24 +87,24 @@ class Worker:
         """All turns, from `job.start` to the end of the schedule or to STOP."""
         for turn in self.job.schedule.turns(self.job.start):
             began, waited = perf_counter(), sum(self.state.waited.values())
-            self._aside = 0.0
+            self.travel.aside = 0.0
             self.state.turn = turn
-            heard = yield from self._timed(self.hearing.hear(turn))
+            heard = yield from self.travel.timed(self.hearing.hear(turn))
             if isinstance(heard, Stop):
-                yield from self._timed(self._pass_on_stop(turn, heard))
+                yield from self.travel.timed(self._pass_on_stop(turn, heard))
                 break
             if turn.learns:
                 yield from self._learn(turn, heard)
             else:
                 yield from self._vote(turn, heard)
             waited = sum(self.state.waited.values()) - waited
-            seconds = perf_counter() - began - self._aside
+            seconds = perf_counter() - began - self.travel.aside
             self.state.took(seconds, waited, learning=turn.learns)
             if self._save_due(turn):
                 self._save(turn.index + 1, turn.step + 1)
         if self.stopped_at is None:
             began = perf_counter()
-            stop = yield from self._timed(self.hearing.done())
+            stop = yield from self.travel.timed(self.hearing.done())
             self.stopped_at = stop.turn if stop else None
             self.state.seconds += perf_counter() - began
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
@@ -143,18 +131,18 @@ class Worker:
         inbox, method = heard.inbox, self.job.method
         labels = self.job.feed.labels(heard.step)[inbox.rows.start : inbox.rows.stop]
         labels = labels.to(self.job.device)
-        lesson = yield from self._travel(turn, inbox, method.learn(self.module, inbox, labels))
-        inspected = yield from self._untimed(
-            self._travel(turn, inbox, method.inspect(self.module, inbox, labels))
+        lesson = yield from self.travel.carry(turn, inbox, method.learn(self.module, inbox, labels))
+        inspected = yield from self.travel.untimed(
+            self.travel.carry(turn, inbox, method.inspect(self.module, inbox, labels))
         )
         values = backward(self.optimizer, lesson)
         adding = add_up(self.module, "gradients", self.module.learned())
-        yield from self._travel(turn, inbox, adding)
+        yield from self.travel.carry(turn, inbox, adding)
         rate, clip_norm = self._rate(turn.step), self.job.optim.clip_norm
         values |= advance(self.module, self.optimizer, rate=rate, clip_norm=clip_norm)
         values |= inspected
         if lesson.afterwards is not None:
-            values |= yield from self._travel(turn, inbox, lesson.afterwards)
+            values |= yield from self.travel.carry(turn, inbox, lesson.afterwards)
         if lesson.logits is not None and len(labels):  # a replica may have no image of a batch
             right = (lesson.logits.detach().argmax(dim=1) == labels).sum().item()
             values["accuracy"] = 100 * right / len(labels)
@@ -167,7 +155,7 @@ class Worker:
     @torch.no_grad()  # holds whenever this generator runs, and only then
     def _voice(self, turn: Turn, heard: Heard) -> Generator[Wait, None, tuple[Tensor, Tensor]]:
         """The features to pass on, and the ballot with this module's vote on it."""
-        vote = yield from self._travel(
+        vote = yield from self.travel.carry(
             turn, heard.inbox, self.job.method.vote(self.module, heard.inbox)
         )
         predictors, ballot = self.job.plan.predictors, heard.ballot
@@ -183,12 +171,12 @@ class Worker:
         self.state.does("voting")
         self.module.eval()
         features, ballot = yield from self._voice(turn, heard)
-        yield from self._spread(turn, heard.inbox, self.ports.ahead, features, ballot)
+        yield from self.travel.spread(turn, heard.inbox, self.ports.ahead, features, ballot)
         own = ballot[:, -1]
         if "ballots" in self.ports.groups:  # a last row without a read-out head counts together
             group = self.ports.groups["ballots"]
             shown = [ballot] * self._peers
-            others = yield from self._timed(group.exchange(turn.index, shown, Flag.VOTE))
+            others = yield from self.travel.timed(group.exchange(turn.index, shown, Flag.VOTE))
             if self.module.plan.share.of > 1:  # g0, who counts, has the first images
                 ballot = torch.cat([ballot, *others])
                 own = ballot[:, -1]
@@ -213,85 +201,6 @@ class Worker:
                 epoch=turn.epoch, step=turn.step, split=turn.split, members=self.module.groups
             )
             self.recorder.result(turn.index, result)
-
-    # ── travel ───────────────────────────────────────────────────────────────────────────────
-
-    def _travel(self, turn: Turn, inbox: Inbox, step: Step[T]) -> Generator[Wait, None, T]:
-        """Drive a method's step: carry out what it yields, answer with what arrives."""
-        flags = Flag.NONE if turn.learns else Flag.VOTE
-        answer: Any = None
-        while True:
-            try:
-                word = step.send(answer)
-            except StopIteration as end:
-                return end.value
-            match word:
-                case SendAhead(features):
-                    answer = None
-                    if self.ports.ahead:
-                        with torch.no_grad():
-                            features = self.module.outlet(features)
-                    yield from self._spread(turn, inbox, self.ports.ahead, features)
-                case SendContext(part):
-                    answer = None
-                    yield from self._spread(turn, inbox, self.ports.inputs, part)
-                case AwaitTarget():
-                    parts: list[Tensor] = []
-                    for end in self.ports.targets_heard:
-                        heard = yield from self._timed(receive(end, turn.index))
-                        parts.append(heard.tensors[0])
-                    answer = parts[0] if len(parts) == 1 else torch.cat(parts)
-                case SendTarget(target):
-                    answer = None
-                    yield from self._spread(turn, inbox, self.ports.targets_sent, target)
-                case Alive():
-                    answer = None
-                    self.state.does(self.state.doing)
-                case Exchange(name, tensors):
-                    answer = []
-                    if self._peers:
-                        group = self.ports.groups[name]  # a name that the wiring must know
-                        answer = yield from self._timed(group.exchange(turn.index, tensors, flags))
-
-    def _spread(self, turn: Turn, inbox: Inbox, ends: Sequence[Sender], *tensors: Tensor) -> Waits:
-        """The same tensors through every one of `ends`, to replicas their share of them."""
-        for end in ends:
-            part = end.route.part(inbox.batch)
-            message = Message(
-                turn=turn.index,
-                step=inbox.step,
-                rows=part.stop - part.start,
-                flags=Flag.NONE if turn.learns else Flag.VOTE,
-                tensors=[tensor[part] for tensor in tensors],
-            )
-            yield from self._timed(send(end, message))
-
-    def _untimed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
-        """Let `waits` happen, and count nothing of it as part of the turn."""
-        began, waited = perf_counter(), dict(self.state.waited)
-        result = yield from waits
-        self.state.waited = waited
-        self._aside += perf_counter() - began
-        return result
-
-    def _timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
-        """Let `waits` happen, and put the time of each down to the peer it is for."""
-        doing, began, peer = self.state.doing, 0.0, ""
-        while True:
-            try:
-                wait = next(waits)  # returns from the wait before, and may block in it
-            except StopIteration as end:
-                result: T = end.value
-                break
-            finally:
-                if peer:
-                    waited = self.state.waited
-                    waited[peer] = waited.get(peer, 0.0) + perf_counter() - began
-            self.state.waits(wait)
-            began, peer = perf_counter(), wait.peer
-            yield wait
-        self.state.does(doing)
-        return result
 
     # ── record ───────────────────────────────────────────────────────────────────────────────
 

@@ -106,11 +106,10 @@ class DTP(Local):
         if not self.feedback_lag:
             notes = yield from training
         votes = module.plan.head.votes
-        target = (
-            target_of_logits(top.detach(), labels, self.beta)
-            if votes
-            else (yield from await_target())
-        )
+        if votes:
+            target = target_of_logits(top.detach(), labels, self.beta)
+        else:
+            target = yield from await_target()
         targets: list[Tensor] = []
         for layer in reversed(layers):
             targets.append(target)
