@@ -144,11 +144,11 @@ def test_a_cut_that_was_measured_is_written_down_by_its_names(tmp_path: Path) ->
 def test_a_step_may_take_longer_than_the_patience_with_modules_that_hang(tmp_path: Path) -> None:
     """Feedback training goes on for minutes where networks are large: it says that it does."""
     root = tmp_path / "run"
-    words = (*LENET, "--iterations", "400", "400", "400", "--max-steps", "1", "--threads", "1")
-    ended = launch("train", *words, "--stall", "0.5", "--run-dir", root)
+    words = (*LENET, "--iterations", "800", "800", "800", "--max-steps", "1", "--threads", "1")
+    ended = launch("train", *words, "--stall", "2", "--run-dir", root)
     assert ended.code == 0, ended.err
     (took,) = msgspec.json.decode((root / "modules/k0g0/timing.json").read_bytes())["recent"]
-    assert took[0] > 1.5
+    assert took[0] > 2
 
 
 def test_a_complete_run_has_nothing_to_go_on_with(run_dir: Path) -> None:
