@@ -6,10 +6,12 @@ starts a thread or touches a GPU; what is imported is shared by all workers.
 
 import gc
 import os
+import signal
 
 from runtime.death import die_with_parent
 
 os.setsid()
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as it is when we are started
 die_with_parent()
 
 # Every torch optimiser imports _dynamo when it is made: a second and 160 MB, here once for all.

@@ -10,8 +10,8 @@ the workers die with the launcher, whatever kills it (`runtime.death`).
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -32,7 +32,23 @@ def warm_up() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([root, *others])
     os.environ["PYTHONSAFEPATH"] = "1"  # nothing from the current folder, whatever lies there
     _context.set_forkserver_preload(["runtime.preload"])
-    forkserver.ensure_running()
+    with _interrupts_wait():
+        forkserver.ensure_running()
+
+
+@contextmanager
+def _interrupts_wait() -> Generator[None]:
+    """What starts in this block ignores Ctrl-C from its first moment; one that comes now is ours.
+
+    The kernel keeps a blocked signal, even one that is ignored at the time, until it is unblocked.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class Processes:
