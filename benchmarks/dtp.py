@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean, median
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -95,34 +94,25 @@ class Parts:
         return self.forward + self.feedback + self.target + self.backward
 
 
-def timed(once: Callable[[], object], repetitions: int) -> float:
-    """Seconds, the median after one that is not counted."""
-    times: list[float] = []
-    for _ in range(repetitions + 1):
-        began = perf_counter()
-        once()
-        times.append(perf_counter() - began)
-    return median(times[1:])
-
-
 def parts_of(run_dir: Path, repetitions: int) -> list[Parts]:
     """Time the parts of every layer of a run with a process for each, here, in one thread."""
     import torch
 
     from partition.build import build
     from runtime.opening import recorded
+    from workers.cost import noise, seconds_of
     from workers.targets import layers_of
 
     torch.set_num_threads(1)
+    cpu = torch.device("cpu")
+    timed = partial(seconds_of, device=cpu, repetitions=repetitions)
     config, plan = recorded(run_dir)
     found: list[Parts] = []
     for address in plan.grid:
-        module = build(plan, address, seed=0, device="cpu")
+        module = build(plan, address, seed=0, device=cpu)
         config.method.prepared(module)
         optimizer = torch.optim.SGD(module.learned(), lr=1e-6, momentum=0.9)
-        x = torch.randn(plan.batch, *module.plan.reads)
-        if plan.channels_last and x.ndim == 4:
-            x = x.to(memory_format=torch.channels_last)
+        x = noise(plan, module.plan, module.plan.reads, cpu)
         forward = partial(layers_of, module, x)
 
         def both(forward: Layers = forward, optimizer: torch.optim.Optimizer = optimizer) -> None:
@@ -132,15 +122,15 @@ def parts_of(run_dir: Path, repetitions: int) -> list[Parts]:
 
         rounds: dict[str, float] = defaultdict(float)
         for name, times, once in config.method.rounds(module, x):
-            rounds[name] = times * timed(once, repetitions)
-        there = timed(lambda forward=forward: [*forward()], repetitions)
+            rounds[name] = times * timed(once)
+        there = timed(lambda forward=forward: [*forward()])
         found.append(
             Parts(
                 name=module.plan.blocks[0],
                 forward=there,
                 feedback=rounds["feedback"],
                 target=rounds["target"],
-                backward=max(0.0, timed(both, repetitions) - there),
+                backward=max(0.0, timed(both) - there),
             )
         )
     return found

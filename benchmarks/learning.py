@@ -13,9 +13,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from partition.plan import Plan
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 METHODS = {
     "backprop": "backprop",
     "DGL": "dgl --depth 4 --cuts paper",
@@ -28,6 +32,8 @@ COLUMNS = ("method", "grid", "row accuracies", "head", "ensemble", "images/s", "
 
 def trained(words: str, own: argparse.Namespace, run_dir: Path) -> dict[str, Any]:
     """Train one method; its summary and its plan."""
+    from partition.plan import Plan
+
     command = [sys.executable, str(ROOT / "launch.py"), "train", *shlex.split(words)]
     command += ["--network", "resnet32", "--dataset", "folder", "--data-dir", str(own.data_dir)]
     command += ["--batch", "128", "--epochs", str(own.epochs), "--eval-every", str(own.epochs)]
@@ -37,21 +43,13 @@ def trained(words: str, own: argparse.Namespace, run_dir: Path) -> dict[str, Any
     subprocess.run(command, check=True, stdout=sys.stderr)
     return {
         "summary": json.loads((run_dir / "summary.json").read_bytes()),
-        "plan": json.loads((run_dir / "plan.json").read_bytes()),
+        "plan": Plan.from_json((run_dir / "plan.json").read_bytes()),
     }
 
 
-def sent(plan: dict[str, Any]) -> float:
+def sent(plan: "Plan") -> float:
     """MiB that all modules together send in one training step of a full batch."""
-    size = {"float32": 4, "float64": 8}
-    total = 0
-    for route in plan["routes"]:
-        for tensor in route["learning"]:
-            values = plan["batch"]
-            for length in tensor["shape"]:
-                values *= length
-            total += values * size[tensor["dtype"]]
-    return total / 2**20
+    return sum(route.bytes(plan.batch) for route in plan.routes) / 2**20
 
 
 def percent(value: float | None) -> str:
@@ -64,7 +62,7 @@ def line(name: str, found: dict[str, Any]) -> str:
     last, plan = found["summary"]["evaluations"][-1], found["plan"]
     modules = found["summary"]["modules"].values()
     speed = min(module["images"] / module["learning"] for module in modules)
-    groups = plan["grid"]["groups"]
+    groups = plan.grid.groups
     readout = last["head"] if last["head"] is not None else last["rows"][-1]
     cells = (
         name,

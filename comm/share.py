@@ -14,6 +14,11 @@ class Share:
         """Its rows of a batch; none, where there are fewer rows than shares."""
         return range(batch * self.index // self.of, batch * (self.index + 1) // self.of)
 
+    def part(self, batch: int) -> slice:
+        """The same, to take them from the whole batch."""
+        rows = self.rows(batch)
+        return slice(rows.start, rows.stop)
+
     def meets(self, other: "Share") -> bool:
         """Whether there can be rows that both have."""
         return (

@@ -9,6 +9,7 @@ makes, and its code, to what the layer read. Weights are drawn apart from the la
 """
 
 import math
+from abc import ABC, abstractmethod
 from functools import singledispatch
 from typing import cast
 
@@ -24,7 +25,7 @@ from partition.spans import Span
 Shape = tuple[int, ...]
 
 
-class Mirror(nn.Module):
+class Mirror(nn.Module, ABC):
     """Maps what a layer makes, (batch, *makes), and its code, to what the layer read.
 
     It opens what the layer made, with nothing to learn, and leads that back by an affine map.
@@ -37,17 +38,20 @@ class Mirror(nn.Module):
         """Of the shape of the layer's, or its transpose."""
         return cast(nn.Parameter, self.back.weight)
 
+    @abstractmethod
     def opened(self, y: Tensor, code: Code) -> Tensor:
         """What `back` reads."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def led(self, opened: Tensor) -> Tensor:
         """What `back` makes of it, but for the bias: linear. (batch, *reads)."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def pull(self, opened: Tensor, other: Tensor) -> Tensor:
         """The gradient of the inner product of `led(opened)` and `other` as to `weight`."""
-        raise NotImplementedError
+        ...
 
     def __call__(self, y: Tensor, code: Code) -> Tensor:
         """The same, through torch's hooks, with its type."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 
 from partition.costs import BlockCost, quickest
+from partition.plan import Plan
 from partition.planner import plan
 from partition.request import Request
 from runtime.config import Config
@@ -29,13 +30,13 @@ def problems(config: Config) -> Iterator[str]:
         yield f"--cuts time: {name_of(config.method)} can not be cut: leave --cuts out"
 
 
-def measured(config: Config, request: Request) -> tuple[Config, list[BlockCost]]:
+def measured(config: Config, request: Request, drawn: Plan) -> tuple[Config, list[BlockCost]]:
     """The configuration with its cut, by names, and what every block takes.
 
-    `request` is one that can be planned. Every block is measured by itself with the threads that a
-    process of the grid has: what processes take from each other is not.
+    `drawn` is the plan of `request`, with another cut. Every block is measured by itself with the
+    threads that a process of the grid has: what processes take from each other is not.
     """
-    modules = (module for module in plan(request).modules if not module.share.index)
+    modules = (module for module in drawn.modules if not module.share.index)
     blocks = [name for module in modules for name in module.blocks]
     whole = dataclasses.replace(
         request.config, depth=len(blocks), cuts=("single",), groups=(1,), replicas=(1,)

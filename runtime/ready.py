@@ -87,7 +87,7 @@ def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
     if problems or data is None or drawn is None:
         raise BadInput(problems)
     if measures:
-        config, costs = measured(config, asked)
+        config, costs = measured(config, asked, drawn)
         drawn = plan(request(config, spec))
     return Ready(config=config, plan=drawn, data=data, costs=tuple(costs))
 

@@ -215,7 +215,7 @@ def test_step_zero_is_the_oracles(first_step: tuple[dict[str, Worker], list[Note
 def test_the_first_feedback_losses_are_the_oracles() -> None:
     """And what every layer makes."""
     module, method = trained(planned(1), DTP(), 0)[0]["fc"].module, OracleDTP()
-    inbox = Inbox(features=OracleFeed().images(0), step=0, batch=4, rows=range(4))
+    inbox = Inbox(features=OracleFeed().images(0), step=0, batch=4, rows=slice(0, 4))
     layers = [*layers_of(module, inbox.features)]
     assert [norm(layer.s) for layer in layers] == pytest.approx(NORMS, abs=1e-6)
     losses: list[float] = []
@@ -520,7 +520,7 @@ def test_the_feedback_losses_gradient_is_autograds() -> None:
     method, inputs = DTP(), torch.Generator().manual_seed(5)
     method.prepared(module)
     x = torch.randn(4, *module.plan.reads, generator=inputs, dtype=torch.float64)
-    inbox = Inbox(features=x, step=0, batch=4, rows=range(4))
+    inbox = Inbox(features=x, step=0, batch=4, rows=slice(0, 4))
     (layer,) = layers_of(module, x)
     with torch.no_grad():
         loss = method._match_jacobians(module, layer, inbox, method.source(module, layer, 0))
@@ -561,8 +561,8 @@ def test_the_gradient_of_backprop_is_backprops() -> None:
     """It crosses three processes, one of them a pair of replicas: against autograd's."""
     seen: dict[str, Tensor] = {}
 
-    def spy(name: str, this: Tensor, that: Tensor) -> dict[str, float]:
-        seen.setdefault(name, that.detach().clone())
+    def spy(name: str, this: Tensor, that: Tensor, of: str = "") -> dict[str, float]:
+        seen.setdefault(f"{of}{name}", that.detach().clone())
         return {}
 
     with pytest.MonkeyPatch.context() as patch:
@@ -608,7 +608,7 @@ def test_what_is_inspected_takes_no_time_that_counts() -> None:
 
 def test_what_has_no_direction_has_no_angle() -> None:
     found = apart_by("fc", torch.zeros(2, 3), torch.ones(2, 3))
-    found |= apart_by("gradient fc", torch.full((2, 3), torch.nan), torch.ones(2, 3))
+    found |= apart_by("fc", torch.full((2, 3), torch.nan), torch.ones(2, 3), of="gradient ")
     assert [*found] == ["angle fc", "distance fc", "gradient angle fc", "gradient distance fc"]
     assert all(math.isnan(value) for value in found.values())
 

@@ -105,6 +105,7 @@ def restore(
     except RuntimeError as error:
         raise BadInput([f"{here} is of another network: {error}"]) from error
     parameters = dict(module.named_parameters())
+    owners = {p: o for o in optimizers for group in o.param_groups for p in group["params"]}
     for label, tensor in tensors.items():
         part, _, rest = label.partition(".")
         if part == "optimizer":
@@ -112,12 +113,7 @@ def restore(
             parameter = parameters[name]
             if tensor.shape == parameter.shape:  # as the parameter lies in memory
                 tensor = torch.empty_like(parameter).copy_(tensor)
-            (owner,) = (o for o in optimizers if _updates(o, parameter))
-            cast(dict[str, Tensor], owner.state[parameter])[key] = tensor
-
-
-def _updates(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> bool:
-    return any(parameter is p for group in optimizer.param_groups for p in group["params"])
+            cast(dict[str, Tensor], owners[parameter].state[parameter])[key] = tensor
 
 
 def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[Note]:

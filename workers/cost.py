@@ -5,6 +5,7 @@ and feedback training costs what its many small calls cost.
 """
 
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from time import perf_counter
 
@@ -47,31 +48,34 @@ def _seconds(
 ) -> tuple[float, float]:
     """Of the block and its rounds, and of its head."""
 
-    def timed(run: Callable[[], object]) -> float:
-        def once() -> float:
-            began = perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            return perf_counter() - began
-
-        once()
-        return median(once() for _ in range(repetitions))
-
-    mine = module.plan
-    x, h = _like(plan, mine, mine.reads, device), _like(plan, mine, mine.makes, device)
+    mine, timed = module.plan, partial(seconds_of, device=device, repetitions=repetitions)
+    x, h = noise(plan, mine, mine.reads, device), noise(plan, mine, mine.makes, device)
     x.requires_grad_(mine.address.k > 0)  # no gradient is taken for the image
     block = timed(_both_ways(module.trunk, x)) if mine.blocks else 0.0
     for _, times, once in method.rounds(module, x.detach()):
         block += times * timed(once)
-    read = _like(plan, mine, mine.head.shape, device).requires_grad_()
+    read = noise(plan, mine, mine.head.shape, device).requires_grad_()
     head = timed(_both_ways(module.head, read)) if mine.head.kind != "none" else 0.0
     if module.decoder is not None:
         head += timed(_both_ways(module.decoder, h.requires_grad_()))
     return block, head
 
 
-def _like(
+def seconds_of(run: Callable[[], object], *, device: torch.device, repetitions: int) -> float:
+    """The median of so many runs, after one that is not counted."""
+
+    def once() -> float:
+        began = perf_counter()
+        run()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return perf_counter() - began
+
+    once()
+    return median(once() for _ in range(repetitions))
+
+
+def noise(
     plan: Plan, mine: ModulePlan, shape: tuple[int, ...], device: torch.device
 ) -> torch.Tensor:
     """Noise in the form of a batch."""

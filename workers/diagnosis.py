@@ -32,38 +32,34 @@ def diagnosed(
     else:
         shift = (yield from await_target()).clone()  # the next message may take its place
         gradient = yield from await_target()
+    learned: list[Tensor] = [p for layer in layers for p in module.layer(layer.name).parameters()]
     ours: list[Tensor] = []
     theirs: list[Tensor] = []
     for layer in reversed(layers):
         parameters = [*module.layer(layer.name).parameters()]
         local = shift / (-BETA * inbox.batch)
         mine = torch.autograd.grad(layer.s, parameters, local, retain_graph=True)
-        *backprop, gradient = torch.autograd.grad(layer.s, [*parameters, layer.x], gradient)
-        ours, theirs = [*mine, *ours], [*backprop, *theirs]
+        *exact, gradient = torch.autograd.grad(layer.s, [*parameters, layer.x], gradient)
+        ours, theirs = [*mine, *ours], [*exact, *theirs]
         if layer.index:
             target = layer.s.detach() + shift
             shift = target_before(module, layer, target, corrected=corrected) - layer.x.detach()
     if layers[0].index:
         yield from send_target(shift)
         yield from send_target(gradient)
-    pairs = zip(
-        (yield from added(module, "gradients", ours)),
-        (yield from added(module, "gradients", theirs)),
-        strict=True,
-    )
+    dtp = dict(zip(learned, (yield from added(module, "gradients", ours)), strict=True))
+    backprop = dict(zip(learned, (yield from added(module, "gradients", theirs)), strict=True))
     notes: dict[str, float] = {}
     for layer in layers:
-        block = module.layer(layer.name)
+        name, weight = layer.name, module.layer(layer.name).weight
         if layer.index:
-            notes |= apart_by(layer.name, module.mirror(layer.name).weight, block.weight)
-        for parameter, (mine, backprop) in zip(block.parameters(), pairs, strict=False):
-            if parameter is block.weight:
-                notes |= apart_by(f"gradient {layer.name}", mine, backprop)
+            notes |= apart_by(name, module.mirror(name).weight, weight)
+        notes |= apart_by(name, dtp[weight], backprop[weight], of="gradient ")
     return notes
 
 
 @torch.no_grad()
-def apart_by(name: str, this: Tensor, that: Tensor) -> dict[str, float]:
+def apart_by(layer: str, this: Tensor, that: Tensor, *, of: str = "") -> dict[str, float]:
     """The angle between two tensors in degrees, and |this - that| / |that|; nan if one is 0 or nan.
 
     A linear mirror's weight is the other way round.
@@ -71,10 +67,8 @@ def apart_by(name: str, this: Tensor, that: Tensor) -> dict[str, float]:
     a, b = this.flatten(1), that.flatten(1)
     a = a if a.shape == b.shape else a.T
     length, other, between = ((t * t).sum().sqrt().item() for t in (a, b, a - b))
-    kind, _, layer = name.rpartition(" ")
-    kind = f"{kind} " * bool(kind)
     angle = distance = math.nan
     if 0 < length < math.inf and 0 < other < math.inf:
         cosine = (a * b).sum().item() / (length * other)
         angle, distance = math.degrees(math.acos(min(1.0, max(-1.0, cosine)))), between / other
-    return {f"{kind}angle {layer}": angle, f"{kind}distance {layer}": distance}
+    return {f"{of}angle {layer}": angle, f"{of}distance {layer}": distance}

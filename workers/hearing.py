@@ -25,13 +25,12 @@ from workers.step import Inbox
 
 @dataclass(frozen=True)
 class Heard:
-    """The module's input of one turn, of the batch of `step`; when voting, the ballot before it.
+    """The module's input of one turn; when voting, the ballot before it.
 
     `read` is the turn in which the row before sent it, where that is the reader's choice (replay).
     """
 
     inbox: Inbox
-    step: int
     ballot: Tensor | None = None
     read: int | None = None
 
@@ -86,7 +85,7 @@ class Hearing:
             ballots = [message.tensors[1] for message in messages]
             ballot = torch.cat(ballots) if shared_out(self.ports.heard) else merged(ballots)
         features = joined(messages, self.ports.heard)
-        return Heard(self.inbox(turn, features, inputs, turn.step), turn.step, ballot)
+        return Heard(self.inbox(turn, features, inputs, turn.step), ballot)
 
     def done(self) -> Generator[Wait, None, Stop | None]:
         """After the last turn: nothing is left to hear."""
@@ -104,7 +103,7 @@ class Hearing:
         for end in self.ports.permits:
             yield from send(end, Message(turn=turn.index))
         inputs = self.images(turn, turn.step)
-        return Heard(self.inbox(turn, inputs[0], inputs, turn.step), turn.step)
+        return Heard(self.inbox(turn, inputs[0], inputs, turn.step))
 
     def check(self, turn: Turn, messages: Sequence[Message], ends: Sequence[Receiver]) -> None:
         """Every message is of this turn's batch. Raises WrongMessage."""
@@ -133,8 +132,7 @@ class Hearing:
         else:
             images = feed.eval_images(turn.split, turn.batch)
         layout = torch.channels_last if self.job.plan.channels_last else torch.contiguous_format
-        rows = self.plan.share.rows(len(images))
-        images = images[rows.start : rows.stop]
+        images = images[self.plan.share.part(len(images))]
         return {0: images.to(self.job.device, memory_format=layout)}
 
     def inbox(self, turn: Turn, features: Tensor, inputs: Mapping[int, Tensor], step: int) -> Inbox:
@@ -145,7 +143,7 @@ class Hearing:
             features=features,
             step=step,
             batch=batch,
-            rows=self.plan.share.rows(batch),
+            rows=self.plan.share.part(batch),
             contexts=tuple(inputs[context.source] for context in self.plan.contexts),
             pixels=self.job.feed.denormalised(inputs[0]) if decodes else None,
         )

@@ -119,7 +119,7 @@ class Rereading(Hearing):
                 fresh = False
             batch = self._store.read()
             inbox = self.inbox(turn, batch.features, self.images(turn, batch.step), batch.step)
-            return Heard(inbox, batch.step, read=batch.turn)
+            return Heard(inbox, read=batch.turn)
         while True:
             message = yield from self._take()
             if message.stop:
@@ -129,7 +129,7 @@ class Rereading(Hearing):
             self._keep(None, message)
         self.check(turn, [message], [self._end])
         inbox = self.inbox(turn, message.tensors[0], self.images(turn, turn.step), turn.step)
-        return Heard(inbox, turn.step, message.tensors[1])
+        return Heard(inbox, message.tensors[1])
 
     def done(self) -> Generator[Wait, None, Stop | None]:
         """The row before may still have batches to send: nobody reads them."""

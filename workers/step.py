@@ -110,7 +110,7 @@ class Inbox:
     features: Tensor
     step: int
     batch: int
-    rows: range
+    rows: slice
     contexts: tuple[Tensor, ...] = ()
     pixels: Tensor | None = None
 

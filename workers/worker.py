@@ -129,8 +129,7 @@ class Worker:
         self.module.train()
         self.module.begin(turn.step)
         inbox, method = heard.inbox, self.job.method
-        labels = self.job.feed.labels(heard.step)[inbox.rows.start : inbox.rows.stop]
-        labels = labels.to(self.job.device)
+        labels = self.job.feed.labels(inbox.step)[inbox.rows].to(self.job.device)
         lesson = yield from self.travel.carry(turn, inbox, method.learn(self.module, inbox, labels))
         inspected = yield from self.travel.untimed(
             self.travel.carry(turn, inbox, method.inspect(self.module, inbox, labels))

@@ -59,6 +59,11 @@ class DTP(Local):
     """Write down, at every step, how far each mirror is from its layer, and the gradient of DTP
     from backprop's: angles and distances. A module's own time for that is not counted."""
 
+    @property
+    def corrected(self) -> bool:
+        """Whether targets are difference-corrected."""
+        return self.rule != "tp"
+
     def wiring(self) -> Wiring:
         """Targets from the next row; no auxiliary nets."""
         return Wiring(
@@ -114,7 +119,7 @@ class DTP(Local):
         for layer in reversed(layers):
             targets.append(target)
             if layer.index:
-                target = target_before(module, layer, target, corrected=self.rule != "tp")
+                target = target_before(module, layer, target, corrected=self.corrected)
         if layers[0].index:
             yield from send_target(target)
         losses = {
@@ -132,21 +137,20 @@ class DTP(Local):
         """How far mirrors are from layers, and DTP's gradient from backprop's."""
         if not self.diagnose:
             return {}
-        corrected = self.rule != "tp"
-        return (yield from diagnosed(module, inbox, labels, corrected=corrected))
+        return (yield from diagnosed(module, inbox, labels, corrected=self.corrected))
 
     def rounds(
         self, module: LocalModule, features: Tensor
     ) -> Iterator[tuple[str, int, Callable[[], object]]]:
         """Every layer's feedback iterations, and its part in the wave of targets."""
-        inbox = Inbox(features=features, step=0, batch=len(features), rows=range(len(features)))
+        inbox = Inbox(features=features, step=0, batch=len(features), rows=slice(None))
         for layer in layers_of(module, features):
             if layer.index:
                 source = self.source(module, layer, 0)
                 iterate = partial(self._iterate, module, layer, inbox, source)
                 times = self.iterations[layer.index - 1]
                 yield "feedback", times, lambda iterate=iterate: [*iterate()]
-                lead = partial(target_before, corrected=self.rule != "tp")
+                lead = partial(target_before, corrected=self.corrected)
                 yield "target", 1, partial(lead, module, layer, layer.s.detach())
 
     def vote(self, module: LocalModule, inbox: Inbox) -> Step[Vote]:
@@ -234,6 +238,5 @@ class DTP(Local):
         whole = torch.randn(
             (inbox.batch, *like.shape[1:]), generator=source, dtype=like.dtype, device=like.device
         )
-        part = whole[inbox.rows.start : inbox.rows.stop]
         scaled = torch.empty_like(like)  # in its layout
-        return torch.mul(part, self.noise[layer.index - 1], out=scaled)  # pyright: ignore
+        return torch.mul(whole[inbox.rows], self.noise[layer.index - 1], out=scaled)  # pyright: ignore
