@@ -14,6 +14,7 @@ from rich.console import Console
 from comm.errors import BadInput
 from partition.plan import Plan
 from runtime import config as configs
+from runtime.classes import changed_classes, write_classes
 from runtime.config import Config
 from runtime.job import schedule_of, start_of
 from runtime.ready import Ready, make_ready
@@ -132,6 +133,7 @@ def _claim(run_dir: RunDir, ready: Ready, start: int) -> None:
     if ready.config.run.resume is None:
         run_dir.claim(configs.to_json(ready.config))
     run_dir.lock()
+    write_classes(run_dir.root, Prepared(ready.data).classes)
     if not run_dir.plan.exists():
         _write_plan(run_dir, ready)
     for later in checkpoint.after(run_dir.checkpoints, start):  # what was not complete
@@ -163,6 +165,8 @@ def moved(root: Path, config: Config, plan: Plan, data_dir: Path | None) -> tupl
         data=dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir),
     )
     data = prepare(config.data)
-    if Prepared(data).spec != plan.data:
-        raise BadInput([f"{root}: its images are not those it was trained with"])
+    found = Prepared(data)
+    if found.spec != plan.data:
+        changed = changed_classes(root, found.classes)
+        raise BadInput([f"{root}: its images are not those it was trained with", *changed])
     return config, data

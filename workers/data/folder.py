@@ -1,7 +1,14 @@
-"""Image files in class folders: DATA_DIR/train/CLASS/* and DATA_DIR/test/CLASS/*."""
+"""Image files in class folders: DATA_DIR/train/CLASS/*, and test/ or val/ in the same way.
+
+train/ test/         trained on train/, evaluated on test/
+train/ val/          the same: val/ takes the place of test/
+train/ val/ test/    evaluated on val/ along the way, and on test/ once, at the end
+"""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os.path import isdir, isfile, lexists  # False, not an error, where they may not look
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +17,8 @@ from comm.errors import BadInput
 from workers.data.augment import Augmentation
 from workers.data.config import DataConfig
 from workers.data.decode import decode, listed
-from workers.data.source import Contents, Labels, Source, files_of, not_downloaded
+from workers.data.source import Bytes, Contents, Labels, Source, files_of, not_downloaded
 
-SPLITS = ("train", "test")
 CLUTTER = {"Thumbs.db", "desktop.ini"}  # left by file browsers, as are names that begin with a dot
 
 
@@ -41,7 +47,7 @@ class _Scan:
     """What the folders hold, without reading an image."""
 
     classes: list[str] = field(default_factory=list[str])
-    # relative path, size in bytes, time of the last change in ns; training images first, in order
+    # relative path, size in bytes, time of the last change in ns; split after split, each in order
     files: list[tuple[str, int, int]] = field(default_factory=list[tuple[str, int, int]])
     problems: list[str] = field(default_factory=list[str])
 
@@ -54,30 +60,50 @@ def _read(root: Path, scan: _Scan, size: int | None) -> Contents:
     number = {name: index for index, name in enumerate(scan.classes)}
     parts = [path.split(os.sep) for path in paths]
     labels: Labels = np.array([number[name] for _, name, _ in parts], np.int64)
-    train = sum(split == "train" for split, _, _ in parts)
+
+    def split(name: str) -> tuple[Bytes, Labels]:
+        members = [index for index, (folder, _, _) in enumerate(parts) if folder == name]
+        span = slice(members[0], members[-1] + 1)
+        return images[span], labels[span]
+
+    folders = {folder for folder, _, _ in parts}
+    train_images, train_labels = split("train")
+    test_images, test_labels = split("test" if "test" in folders else "val")
+    val_images, val_labels = split("val") if {"val", "test"} <= folders else (None, None)
     return Contents(
         classes=tuple(scan.classes),
-        train_images=images[:train],
-        train_labels=labels[:train],
-        test_images=images[train:],
-        test_labels=labels[train:],
+        train_images=train_images,
+        train_labels=train_labels,
+        val_images=val_images,
+        val_labels=val_labels,
+        test_images=test_images,
+        test_labels=test_labels,
         augmentation=Augmentation(padding="reflect", pad=4, flip=True),
     )
 
 
 def _scan(root: Path) -> _Scan:
     problems: list[str] = []
-    train, test = (_class_names(root, split, problems) for split in SPLITS)
-    if train is not None and test is not None:
-        problems += _unlike(root, train, test)
-    scan = _Scan(classes=sorted((train or set()) | (test or set())), problems=problems)
+    evaluated = [split for split in ("val", "test") if lexists(root / split)]
+    splits: dict[str, set[str]] = {}
+    for split in ("train", *evaluated):
+        names = _class_names(root, split, problems)
+        if names is not None:
+            splits[split] = names
+    if not evaluated:
+        problems.append(
+            f"{root} has no folder test/ and no val/: put some images of each class into "
+            "test/CLASS/ to evaluate on, and the others into train/CLASS/"
+        )
+    problems += _unlike(root, splits)
+    scan = _Scan(classes=sorted(set[str]().union(*splits.values())), problems=problems)
     problems += listed(
         (f"class folder {name!a}: rename it" for name in scan.classes if not name.isprintable()),
         "names that cannot be printed",
     )
     empty: list[str] = []
-    for split, names in (("train", train), ("test", test)):
-        for name in sorted(names or ()):
+    for split, names in splits.items():
+        for name in sorted(names):
             files = _files(root, f"{split}{os.sep}{name}", problems)
             scan.files += files
             if not files:
@@ -86,29 +112,33 @@ def _scan(root: Path) -> _Scan:
     return scan
 
 
-def _unlike(root: Path, train: set[str], test: set[str]) -> list[str]:
-    """What is wrong with the classes of the two splits."""
+def _unlike(root: Path, splits: Mapping[str, set[str]]) -> list[str]:
+    """What is wrong with the classes of the splits; nothing is compared without train/."""
     problems: list[str] = []
-    for names, here, there in ((train - test, "train", "test"), (test - train, "test", "train")):
-        each = (
-            f"class {name} is in {here}/ but not in {there}/: "
-            f"add {there}/{name}/ or remove {here}/{name}/"
-            for name in sorted(names)
-        )
-        problems += listed(each, f"classes that are only in {here}/")
-    if (count := len(train | test)) < 2:
+    others = [split for split in splits if split != "train"]
+    if "train" not in splits or not others:
+        return problems
+    for other in others:
+        for here, there in (("train", other), (other, "train")):
+            each = (
+                f"class {name} is in {here}/ but not in {there}/: "
+                f"add {there}/{name}/ or remove {here}/{name}/"
+                for name in sorted(splits[here] - splits[there])
+            )
+            problems += listed(each, f"classes that are only in {here}/")
+    if (count := len(set[str]().union(*splits.values()))) < 2:
         problems.append(
             f"{root} has {count} class{'es' if count == 0 else ''}: "
-            "give two or more, each a folder of images in train/ and in test/"
+            f"give two or more, each a folder of images in {'/ and in '.join(splits)}/"
         )
     return problems
 
 
 def _class_names(root: Path, split: str, problems: list[str]) -> set[str] | None:
-    """The class folders of a split, or None, with a problem, if there is no such split."""
+    """The class folders of a split, or None, with a problem, if it can not be looked into."""
     try:
         with os.scandir(root / split) as entries:
-            return {entry.name for entry in entries if entry.is_dir() and not _clutter(entry.name)}
+            return {entry.name for entry in entries if isdir(entry.path) and not _clutter(entry)}
     except OSError as error:
         problems.append(
             f"{root} has no folder {split}/ that can be read ({error.strerror}): "
@@ -124,13 +154,13 @@ def _files(root: Path, relative: str, problems: list[str]) -> list[tuple[str, in
     try:
         with os.scandir(root / relative) as entries:
             for entry in entries:
-                if _clutter(entry.name):
+                if _clutter(entry):
                     continue
                 path = f"{relative}{os.sep}{entry.name}"
-                if entry.is_file():
+                if isfile(entry.path):
                     status = entry.stat()
                     files.append((path, status.st_size, status.st_mtime_ns))
-                elif entry.is_dir():
+                elif isdir(entry.path):
                     wrong.append(f"{path} is a folder: put its images directly into {relative}/")
                 else:
                     wrong.append(f"{path} is no file, or a link to nothing: remove it")
@@ -140,5 +170,5 @@ def _files(root: Path, relative: str, problems: list[str]) -> list[tuple[str, in
     return sorted(files)
 
 
-def _clutter(name: str) -> bool:
-    return name.startswith(".") or name in CLUTTER
+def _clutter(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(".") or entry.name in CLUTTER
