@@ -72,8 +72,8 @@ def test_the_feed_evaluates_val_along_the_way_and_test_at_the_end(root: Path) ->
     seen = torch.cat([feed.eval_images("val", index) for index in range(feed.eval_steps("val"))])
     assert (seen[:, 0, 0, 0] * 255).round().tolist() == [20, 20, 21, 21]
     two = Config(data=config.data, optim=OptimConfig(epochs=2))
-    passes = schedule_of(two, feed).passes
-    assert [p.split for p in passes] == [None, "val", None, "val", "test"]
+    passes = [turn.split for turn in schedule_of(two, feed).turns() if turn.first]
+    assert passes == [None, "val", None, "val", "test"]
 
 
 def test_what_the_digest_covers(root: Path) -> None:

@@ -14,7 +14,7 @@ class DataConfig:
     dataset: str = "digits"
     """digits (built in, tiny), synthetic (generated), cifar10, cifar100, svhn, stl10, mnist,
     fashion-mnist (all six: torchvision's files), imagenet32 (its published batch files)
-    or folder (images in DATA_DIR/train/CLASS/ and DATA_DIR/test/CLASS/ or DATA_DIR/val/CLASS/)."""
+    or folder (images in DATA_DIR/train/CLASS/ and DATA_DIR/test/CLASS/)."""
 
     data_dir: Path | None = None
     """Where the dataset's files are. Only read, never written but by --download."""

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from comm.printable import printable
 from workers.data.progress import Progress
 from workers.data.source import Bytes
+from workers.memory import free_memory
 
 CHUNK = 64  # images that a thread takes at once
 THREADS = 8  # at most; more than the processors would only fight over the interpreter
@@ -112,7 +112,7 @@ def _first_shape(root: Path, paths: Sequence[str]) -> tuple[int, int]:
 def _too_much(root: Path, shape: tuple[int, int, int, int]) -> list[str]:
     """The problem, if it is one, of an array of this shape: the kernel would end the process."""
     count, channels, height, width = shape
-    needed, free = count * channels * height * width, psutil.virtual_memory().available
+    needed, free = count * channels * height * width, free_memory()
     if needed <= free:
         return []
     return [
