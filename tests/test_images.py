@@ -2,7 +2,9 @@
 
 import io
 import struct
+import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
+from torchvision.datasets.folder import pil_loader
 
 from workers.data.decode import decode
 from workers.data.image import FORMATS, PIXELS
@@ -56,12 +59,20 @@ def test_colours_survive_in_every_lossless_format(kind: str, tmp_path: Path) -> 
     assert np.array_equal(shown(stored), as_viewed(image))
 
 
-def test_jpegs_are_read_as_pillow_reads_them(tmp_path: Path) -> None:
+def test_plain_images_are_what_torchvision_makes_of_them(tmp_path: Path) -> None:
+    """Where nothing is transparent, turned or deep, ImageFolder gives the same pixels."""
     smooth = Image.fromarray(COLOURS).resize((40, 30))
-    for mode in ("RGB", "L", "CMYK"):
-        stored = saved(smooth.convert(mode), tmp_path / f"{mode}.jpg")
-        with Image.open(stored) as image:
-            assert np.array_equal(shown(stored), as_viewed(image))
+    modes = {
+        "jpg": "RGB L CMYK",
+        "png": "RGB L P 1",
+        "tif": "RGB L P CMYK",
+        "webp": "RGB",
+        "gif": "P",
+    }
+    for kind, some in modes.items():
+        for mode in some.split():
+            stored = saved(smooth.convert(mode), tmp_path / f"{mode}.{kind}")
+            assert np.array_equal(shown(stored), np.asarray(pil_loader(stored))), stored.name
 
 
 def test_a_jpeg_of_two_pictures_is_its_first(tmp_path: Path) -> None:
@@ -222,8 +233,6 @@ def header(width: int, height: int) -> bytes:
     Image.new("1", (8, 8)).save(out, "PNG")
     data = bytearray(out.getvalue())
     data[16:24] = struct.pack(">II", width, height)
-    import zlib
-
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     return bytes(data)
 
@@ -261,8 +270,6 @@ def test_other_formats_are_not_decoded_whatever_they_are_called(kind: str, tmp_p
 
 
 def test_the_decoders_of_other_formats_are_not_even_loaded() -> None:
-    import subprocess
-
     code = """
 from pathlib import Path
 from PIL import Image
