@@ -1,13 +1,14 @@
 """A module's weights and optimiser at one turn, as safetensors and JSON with a checksum.
 
     <checkpoints>/turn-0000790/k0g0.safetensors    module.* and optimizer.*
-                               k0g0.json           address, turn, step, plan digest, checksum
+                               k0g0.json           address, turn, step, plan digest, checksum, stays
 
 A checkpoint is complete when the files of every address are there and belong together. Each file is
 written aside and renamed, the JSON last, so what is there is whole.
 """
 
 import hashlib
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,15 @@ from comm.errors import BadInput
 from workers.aside import replace
 
 FORMAT = 2
+KEPT = 2  # complete checkpoints that are kept to go on from, beside those that stay
 
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What stands in the JSON file. `turn` is the first turn that is not yet in the weights."""
+    """What stands in the JSON file. `turn` is the first turn that is not yet in the weights.
+
+    A checkpoint `stays` if it was asked for, or ends the run; the others make room for newer ones.
+    """
 
     format: int
     address: str
@@ -35,6 +40,7 @@ class Note:
     step: int
     plan: str
     sha256: str
+    stays: bool = True
 
 
 def folder(root: Path, turn: int) -> Path:
@@ -51,6 +57,7 @@ def store(
     turn: int,
     step: int,
     plan: str,
+    stays: bool = True,
 ) -> None:
     """Write one module's part of the checkpoint of `turn`."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
@@ -68,6 +75,7 @@ def store(
         step=step,
         plan=plan,
         sha256=hashlib.sha256(content).hexdigest(),
+        stays=stays,
     )
     here = folder(root, turn)
     here.mkdir(parents=True, exist_ok=True)
@@ -132,6 +140,17 @@ def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[
         if whole and {(note.turn, note.plan) for note in notes} == {(notes[0].turn, plan)}:
             found.append(notes[0])
     return sorted(found, key=lambda note: note.turn)
+
+
+def prune(root: Path, addresses: Iterable[Address], plan: str) -> None:
+    """Remove the complete checkpoints that need not stay, but for the newest `KEPT` of them.
+
+    Every module may call this after it has saved, all at once: whatever they remove is older than
+    complete checkpoints.
+    """
+    passing = [note for note in complete_turns(root, addresses, plan) if not note.stays]
+    for note in passing[:-KEPT]:
+        shutil.rmtree(folder(root, note.turn), ignore_errors=True)
 
 
 def after(root: Path, turn: int) -> list[Path]:
