@@ -21,12 +21,12 @@ from comm.rendezvous import Store
 from comm.telemetry import Evaluated, Report
 from runtime.config import Config, RunConfig
 from runtime.death import die_with_parent
+from runtime.exits import EXIT_FAILED
 from runtime.measured import ASKED
 from runtime.member import work
 from runtime.opening import Opened, open_run, settled
 from runtime.run_dir import RunDir
 from runtime.summary import FINISHED, STOPPED, results_line, summarise
-from runtime.train import EXIT_FAILED
 
 OTHERS_WAIT = 10.0  # seconds
 
