@@ -60,13 +60,13 @@ def train_under_torchrun(config: Config, console: Console) -> int:
 
 
 def _run(opened: Opened, world: World, console: Console | None) -> int:
+    if console and not opened.complete:
+        claim(opened)
+        _memory(world).set(NAMED, str(opened.run_dir.root))
     if console:
         console.print(opened.line)
     if opened.complete:
         return 0
-    if console:
-        claim(opened)
-        _memory(world).set(NAMED, str(opened.run_dir.root))
     ready = opened.ready
     ticket = opened.ticket(
         rank=world.rank,
