@@ -2,7 +2,7 @@
 
     whom    the launcher, the fork server, multiprocessing's resource tracker, a module's process
     with    SIGKILL, SIGSTOP, SIGTERM, SIGINT, SIGHUP
-    when    start        at any time until the first step
+    when    start        at any time until the first step, more often early than late
             work         after a step
             evaluation   after the last step of an epoch
             saving       when a checkpoint's folder has appeared
@@ -57,7 +57,8 @@ class Hit:
         when = f"{self.moment} + {self.into:.2f}"
         if self.moment in ("work", "evaluation", "saving"):
             when = f"{self.moment} of epoch {self.epoch} + {self.into:.2f}"
-        return f"{self.signal.name} to the {self.victim}'s process, {when}".replace("the k", "k", 1)
+        whom = self.victim if self.whom == "module" else f"the {self.victim}"
+        return f"{self.signal.name} to {whom}, {when}"
 
 
 def hit_of(seed: int, number: int) -> Hit:
@@ -129,7 +130,7 @@ def _come(hit: Hit, run: Run, run_dir: Path, starting: float) -> bool:
     done = lines(run_dir, "k0g0")
     match hit.moment:
         case "start":
-            return time.monotonic() - run.began >= hit.into * starting
+            return time.monotonic() - run.began >= hit.into**2 * starting
         case "work":
             return done >= (hit.epoch - 1) * STEPS + 1 + int(hit.into * (STEPS - 1))
         case "evaluation":
