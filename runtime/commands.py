@@ -19,8 +19,9 @@ from runtime.recipes import expanded, listing
 from runtime.refusal import refuse
 from runtime.replay import replay
 from runtime.table import plan_table
-from runtime.torchrun import train_under_torchrun, under_torchrun
+from runtime.torchrun import train_under_torchrun
 from runtime.train import train_here
+from runtime.world import under_torchrun
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,13 @@ class Opened:
             return f"{ends}, from the beginning: it has no complete checkpoint"
         return f"{ends}, from batch {self.start} of {self.turns}" if resumed else ends
 
+    def at(self, root: Path) -> "Opened":
+        """The same run in another directory."""
+        config = self.ready.config
+        config = dataclasses.replace(config, run=dataclasses.replace(config.run, run_dir=root))
+        ready = dataclasses.replace(self.ready, config=config)
+        return dataclasses.replace(self, ready=ready, run_dir=RunDir(root))
+
     def ticket(
         self,
         *,
@@ -79,18 +86,26 @@ class Opened:
         )
 
 
-def open_run(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:
-    """Check and claim what is settled. Only one process of a run `writes`, the others rely on it.
+def open_run(config: Config) -> Opened:
+    """Check and claim what is settled.
 
-    Raises BadInput with every problem, `expect` included, before anything is started.
+    Raises BadInput with every problem, before anything is started.
+    """
+    opened = checked(config)
+    claim(opened)
+    return opened
+
+
+def checked(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:
+    """A run that may begin; nothing is written. Only one process of a run `writes` its directory.
+
+    Raises BadInput with every problem, `expect` included.
     """
     assert config.run.run_dir is not None
     run_dir, resume = RunDir(config.run.run_dir), config.run.resume is not None
     problems = [*expect, *(run_dir.problems(resume=resume) if writes else ())]
     ready = make_ready(config, expect=problems)
     start = start_of(ready.config, ready.plan)
-    if writes:
-        _claim(run_dir, ready, start)
     config = ready.config
     feed = Feed(Prepared(ready.data), config.data, seed=config.run.seed)
     turns = len(schedule_of(config, feed))
@@ -127,14 +142,18 @@ def settled(config: Config) -> Config:
     )
 
 
-def _claim(run_dir: RunDir, ready: Ready, start: int) -> None:
-    """Make the directory this run's, and write down how it is set up."""
+def claim(opened: Opened) -> None:
+    """Make the directory this run's, and write down how it is set up.
+
+    Raises BadInput if another run was faster.
+    """
+    run_dir, ready = opened.run_dir, opened.ready
     if ready.config.run.resume is None:
         run_dir.claim(configs.to_json(ready.config))
     run_dir.lock()
     if not run_dir.plan.exists():
         _write_plan(run_dir, ready)
-    for later in checkpoint.after(run_dir.checkpoints, start):  # what was not complete
+    for later in checkpoint.after(run_dir.checkpoints, opened.start):  # what was not complete
         shutil.rmtree(later)
 
 
