@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from comm.address import Address
 from comm.frame import Era
 from comm.rendezvous import Meeting, Store, meet
 from comm.telemetry import Beat, Report, Reporter, Started
@@ -25,8 +26,10 @@ from runtime.job import job_of
 from runtime.recorder import RunRecorder
 from runtime.run_dir import RunDir
 from runtime.ticket import Ticket
-from workers.drive import drive
+from workers.aside import replace
+from workers.drive import drive, failing
 from workers.grid import hire
+from workers.state import State
 from workers.worker import Worker
 
 EXIT_FAILED = 1
@@ -113,12 +116,11 @@ def work(
         stop = StopRequest()
         job = job_of(config, plan, Path(ticket.data), device, ticket.start)
         told = tell(store) if tell else (reporter.tell if reporter else _unheard)
-        recorders = {
-            address: stack.enter_context(
-                RunRecorder(run_dir.module(address), turn=ticket.start, tell=told)
-            )
-            for address in plan.grid.hosted(ticket.rank)
-        }
+        recorders: dict[Address, RunRecorder] = {}
+        for address in plan.grid.hosted(ticket.rank):
+            with failing(State(address)):
+                recorder = RunRecorder(run_dir.module(address), turn=ticket.start, tell=told)
+            recorders[address] = stack.enter_context(recorder)
         with Gloo(plan.grid, era, device) as outside:
             workers += hire(job, recorders, outside, asked_to_stop=stop)
             told(Started(rank=ticket.rank, private=psutil.Process().memory_full_info().uss))
@@ -153,5 +155,6 @@ def write_timings(run_dir: RunDir, rank: int, workers: list[Worker]) -> None:
             "recent": [tuple(took) for took in worker.state.recent],
             **msgspec.to_builtins(beats.module_beat(worker.state)),
         }
-        path = run_dir.module(worker.address) / "timing.json"
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(timing)))
+        with failing(worker.state):
+            text = msgspec.json.format(msgspec.json.encode(timing))
+            replace(run_dir.timing(worker.address), text)

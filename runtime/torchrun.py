@@ -19,11 +19,12 @@ from rich.console import Console
 from comm.errors import BadInput, LociError
 from comm.rendezvous import Store
 from comm.telemetry import Evaluated, Report
-from runtime.config import Config, RunConfig
+from runtime.config import Config
 from runtime.death import die_with_parent
 from runtime.measured import ASKED
 from runtime.member import work
 from runtime.opening import Opened, open_run, settled
+from runtime.resuming import going_on
 from runtime.run_dir import RunDir
 from runtime.summary import FINISHED, STOPPED, results_line, summarise
 from runtime.train import EXIT_FAILED
@@ -105,11 +106,11 @@ def _open(config: Config, launch: Launch) -> Opened:
     if run.run_dir is None and run.resume is None:
         named = Path("runs") / f"torchrun-{launch.run_id}"
         config = dataclasses.replace(config, run=dataclasses.replace(run, run_dir=named))
-    config = settled(config)
+    config = settled(config, local_processes=launch.local_processes)
     root = config.run.run_dir
     assert root is not None
     if launch.generation > 0 and config.run.resume is None and RunDir(root).config.exists():
-        config = settled(Config(run=RunConfig(resume=root)))
+        config = settled(going_on(root), local_processes=launch.local_processes)
     problems: list[str] = []
     wanted = sum(config.grid.processes_per_row)
     if wanted != launch.processes:
