@@ -15,7 +15,8 @@ from tests.here import SMALL, command, edit, resume
 from tests.runs import traces
 from workers import aside, checkpoint
 
-FIRST, LAST = "turn-0000007", "turn-0000014"  # six steps and one batch of evaluation, twice
+# Six steps, saved, and a batch of evaluation, twice; and the end.
+TURNS = FIRST, BEFORE, LAST = "turn-0000006", "turn-0000013", "turn-0000014"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole") / "run"
     answer = command(*SMALL, "--debug", "--run-dir", root)
     assert answer.code == 0, answer.err
-    assert sorted(path.name for path in (root / "checkpoints").iterdir()) == [FIRST, LAST]
+    assert sorted(path.name for path in (root / "checkpoints").iterdir()) == [*TURNS]
     return root
 
 
@@ -56,7 +57,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a torn note": ("k1g0.json", lambda path: os.truncate(path, 40)),
     "a binary note": ("k1g0.json", lambda path: path.write_bytes(b'{"format":"\xff\xfe"}')),
     "no note": ("k2g0.json", Path.unlink),
-    "a note of another turn": ("k1g0.json", lambda path: edit(path, turn=7)),
+    "a note of another turn": ("k1g0.json", lambda path: edit(path, turn=13)),
     "a note of another module": ("k1g0.json", lambda path: edit(path, address="k0g0")),
     "a note of another format": ("k1g0.json", lambda path: edit(path, format=1)),
 }
@@ -71,7 +72,7 @@ def test_a_damaged_checkpoint_is_moved_aside_and_the_one_before_is_whole(
     before = contents(run / "checkpoints" / LAST)
     answer = resume(run)
     assert answer.code == 0, answer.err
-    assert "from batch 7 of 14" in answer.out
+    assert "from batch 13 of 14" in answer.out
     (moved,) = (run / "checkpoints").glob("aside-*")
     assert f"moved to {moved}" in answer.out and LAST in answer.out
     assert contents(moved / LAST) == before, "what can not be used is kept as it was"
@@ -85,15 +86,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_without_any_checkpoint_to_go_on_from_none_is_lost(run: Path, whole: Path) -> None:
-    for turn in (FIRST, LAST):
+    for turn in TURNS:
         flip(run / "checkpoints" / turn / "k0g0.safetensors")
-    before = {turn: contents(run / "checkpoints" / turn) for turn in (FIRST, LAST)}
+    before = {turn: contents(run / "checkpoints" / turn) for turn in TURNS}
     answer = resume(run)
     assert answer.code == 0, answer.err
     assert "from the beginning: it has no complete checkpoint" in answer.out
-    assert answer.out.count("k0g0.safetensors is damaged: its checksum") == 2
+    assert answer.out.count("k0g0.safetensors is damaged: its checksum") == 3
     (moved,) = (run / "checkpoints").glob("aside-*")
-    assert {turn: contents(moved / turn) for turn in (FIRST, LAST)} == before
+    assert {turn: contents(moved / turn) for turn in TURNS} == before
     assert traces(run) == traces(whole)
 
 
@@ -102,7 +103,7 @@ def test_a_plan_that_is_missing_is_drawn_again_and_the_checkpoints_are_of_it(run
     plan = (run / "plan.json").read_bytes()
     (run / "plan.json").unlink()
     answer = resume(run)
-    assert answer.code == 0 and "from batch 7 of 14" in answer.out, answer.err
+    assert answer.code == 0 and "from batch 13 of 14" in answer.out, answer.err
     assert (run / "plan.json").read_bytes() == plan
     assert not [*(run / "checkpoints").glob("aside-*")]
 
@@ -112,12 +113,14 @@ def test_evaluating_takes_the_newest_whole_one_and_moves_nothing(run: Path) -> N
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     answer = command("evaluate", run)
     assert answer.code == 0, answer.err
-    assert "k1g0.safetensors is damaged" in answer.out and "after step 6" in answer.out
+    assert "k1g0.safetensors is damaged" in answer.out and "after step 12" in answer.out
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    flip(run / "checkpoints" / FIRST / "k1g0.safetensors")
+    flip(run / "checkpoints" / BEFORE / "k2g0.safetensors")
+    assert "after step 6" in command("evaluate", run).out
+    flip(run / "checkpoints" / FIRST / "k0g0.safetensors")
     answer = command("evaluate", run)
     assert answer.code == 2
-    assert answer.err.count("is damaged: its checksum") == 2
+    assert answer.err.count("is damaged: its checksum") == 3
     assert "the run has no complete checkpoint" in answer.err
 
 
@@ -143,14 +146,15 @@ def test_tensors_of_another_network_are_refused_by_the_file_s_name(run: Path) ->
     tensors = load(path.read_bytes())
     name = next(name for name in tensors if name.startswith("optimizer."))
     for wrong in (
-        {"module.strange": tensors[name]},
-        {f"{name}.strange": tensors[name]},
+        {"module.strange": tensors[name].clone()},
+        {f"{name}.strange": tensors[name].clone()},
         {name: tensors[name].flatten()[:3].clone()},
     ):
         path.write_bytes(save({**tensors, **wrong}))
         edit(path.with_suffix(".json"), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
         answer = command("evaluate", run)
-        assert answer.code == 2 and f"{path} is damaged: it is of another" in answer.err
+        (line,) = answer.err.splitlines()
+        assert answer.code == 2 and f"{path} is damaged: it is of another" in line
     path.write_bytes(save(tensors))
     edit(path.with_suffix(".json"), sha256="0" * 64)  # negative control, and the checksum's own
     with pytest.raises(Damaged, match="its checksum is not the one"):
@@ -193,5 +197,5 @@ def test_how_a_run_went_on_is_written_down(run: Path) -> None:
     assert resume(run).code == 0
     (line,) = (run / "resumes.jsonl").read_bytes().splitlines()
     found = msgspec.json.decode(line)
-    assert (found["turn"], found["exact"], found["changes"]) == (7, True, [])
+    assert (found["turn"], found["exact"], found["changes"]) == (13, True, [])
     assert "is damaged" in " ".join(found["words"]) and "moved to" in " ".join(found["words"])

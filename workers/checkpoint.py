@@ -121,7 +121,8 @@ def restore(
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
-        raise Damaged(path, f"it is of another network ({error})") from error
+        told = " ".join(str(error).split())
+        raise Damaged(path, f"it is of another network ({told})") from error
     parameters = dict(module.named_parameters())
     owners = {p: o for o in optimizers for group in o.param_groups for p in group["params"]}
     for label, tensor in tensors.items():
