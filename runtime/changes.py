@@ -1,8 +1,8 @@
 """What is given beside --resume: what it changes of the run, and whether that may be changed.
 
-    --debug --data-dir --download --save-every --stall    change no number
-    --device --threads                                    change the last bits
-    --epochs                                              may be changed if `runtime.epochs` says so
+    --debug --data-dir --download --save-every --save-minutes --stall    change no number
+    --device --threads          change the last bits
+    --epochs                    may be changed if `runtime.epochs` says so
 
 Everything else is what the run is: with another seed or network it would be another run.
 """
@@ -17,7 +17,7 @@ from runtime.config import Config
 from workers.methods import name_of
 
 OF_THE_START = ("resume", "debug", "download")  # of one start of a run, not of the run
-HARMLESS = ("data_dir", "save_every", "stall")
+HARMLESS = ("data_dir", "save_every", "save_minutes", "stall")
 LAST_BITS = ("device", "threads")
 ALLOWED = (*HARMLESS, *LAST_BITS, "epochs")
 
@@ -79,7 +79,7 @@ def check(found: list[Change]) -> None:
         raise BadInput(
             [
                 f"--resume takes its settings from the run it goes on with: leave out "
-                f"{', '.join(map(str, wrong))}. Only --debug, --data-dir, --save-every, --stall, "
-                "--device, --threads and --epochs can be given again"
+                f"{', '.join(map(str, wrong))}. Only --debug, --data-dir, --save-every, "
+                "--save-minutes, --stall, --device, --threads and --epochs can be given again"
             ]
         )

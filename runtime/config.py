@@ -27,8 +27,8 @@ class RunConfig:
     """Where the run leaves its traces. Default: a new folder below runs/."""
     resume: Path | None = None
     """Go on with the run in this directory, from its last complete checkpoint, as it was set up.
-    Beside it --debug, --data-dir, --save-every, --stall; --device and --threads, which change the
-    last bits; and --epochs, if the learning rate so far does not depend on it."""
+    Beside it --debug, --data-dir, --save-every, --save-minutes, --stall; --device and --threads,
+    which change the last bits; and --epochs, if the learning rate so far does not depend on it."""
     seed: int = 0
     """Of weights, shuffling and augmentation."""
     device: Device = "auto"
@@ -43,7 +43,10 @@ class RunConfig:
     eval_every: int = 1
     """Evaluate after every so many epochs, and after the last; 0: never."""
     save_every: int = 0
-    """Write a checkpoint after every so many epochs; there is always one at the end."""
+    """Write a checkpoint after every so many epochs, to be kept; there is always one at the end."""
+    save_minutes: float = 2.0
+    """Write one, too, when the last is so many minutes old; the newest two of these are kept.
+    0: never. Runs with --replay, which can not go on, write none."""
     sleep: tuple[float, ...] = ()
     """Seconds that each row sleeps in every step, to make a row slow on purpose; the last number
     stands for all rows behind."""
@@ -107,6 +110,8 @@ def problems(config: Config) -> list[str]:
         found.append(f"--eval-every {run.eval_every}: 0 (never) or more")
     if run.save_every < 0:
         found.append(f"--save-every {run.save_every}: 0 (only at the end) or more")
+    if run.save_minutes < 0:
+        found.append(f"--save-minutes {run.save_minutes:g}: 0 (never) or more")
     slept = f"--sleep {' '.join(f'{seconds:g}' for seconds in run.sleep)}"
     if not all(0 <= seconds < math.inf for seconds in run.sleep):
         found.append(f"{slept}: 0 or more seconds")

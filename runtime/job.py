@@ -41,6 +41,8 @@ def job_of(config: Config, plan: Plan, data: Path, device: torch.device, start: 
         device=device,
         checkpoints=None if config.run.run_dir is None else RunDir(config.run.run_dir).checkpoints,
         save_every=config.run.save_every,
+        # a run with replay can not go on, as what its rows have stored is nowhere written down
+        save_minutes=0.0 if plan.replay else config.run.save_minutes,
         start=start,
         restore=start,
         sleep=config.run.sleep,

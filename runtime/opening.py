@@ -4,7 +4,6 @@ The same for a run of our own processes, one under torchrun, and one in lockstep
 """
 
 import dataclasses
-import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from runtime.config import Config, Device
 from runtime.devices import portion_of
 from runtime.job import schedule_of
 from runtime.ready import Ready, make_ready
-from runtime.resuming import going_on, resumption
+from runtime.resuming import Resumption, going_on, resumed
 from runtime.run_dir import RunDir, default_run_dir
 from runtime.table import plan_table
 from runtime.ticket import Ticket
@@ -29,13 +28,17 @@ from workers.data.prepared import Prepared
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A run that may begin at turn `start` of `turns`. `words`: what was found of its past."""
+    """A run that may begin at turn `start` of `turns`."""
 
     ready: Ready
     run_dir: RunDir
-    start: int
     turns: int
-    words: tuple[str, ...] = ()
+    resumption: Resumption | None = None
+
+    @property
+    def start(self) -> int:
+        """The turn to begin with: 0, or where the newest checkpoint of a resumed run ended."""
+        return self.resumption.turn if self.resumption else 0
 
     @property
     def complete(self) -> bool:
@@ -45,20 +48,17 @@ class Opened:
     @property
     def line(self) -> str:
         """What to begin with: a line, below what is worth knowing of a resumed run's past."""
-        plan, resumed = self.ready.plan, self.ready.config.run.resume is not None
+        plan, resumption = self.ready.plan, self.resumption
         line = f"{plan.method} {plan.network} {plan.grid}: {self.run_dir.root}"
+        if resumption is None:
+            return line
         if self.complete:
-            line = f"{self.run_dir.root} is complete: there is nothing to go on with"
-        elif resumed and not self.start:
+            return f"{self.run_dir.root} is complete: there is nothing to go on with"
+        if not self.start:
             line += ", from the beginning: it has no complete checkpoint"
-        elif resumed:
+        else:
             line += f", from batch {self.start} of {self.turns}"
-        return "\n".join((*self.words, line))
-
-    @property
-    def _digest(self) -> str:
-        """What all processes must agree on: with the checkpoint that they find, each for itself."""
-        return hashlib.sha256(f"{self.ready.digest} {self.start}".encode()).hexdigest()
+        return "\n".join((*resumption.words(), line))
 
     def ticket(
         self,
@@ -76,7 +76,7 @@ class Opened:
             config=configs.to_json(ready.config).decode(),
             plan=ready.plan.to_json().decode(),
             data=str(ready.data),
-            digest=self._digest,
+            digest=ready.digest,
             run_dir=str(self.run_dir.root),
             run_id=run_id,
             generation=generation,
@@ -88,10 +88,20 @@ class Opened:
         )
 
 
-def open_run(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:
-    """Check and claim what is settled. Only one process of a run `writes`, the others rely on it.
+def open_run(config: Config) -> Opened:
+    """Check and claim what is settled.
 
-    Raises BadInput with every problem, `expect` included, before anything is started.
+    Raises BadInput with every problem, before anything is started.
+    """
+    opened = checked(config)
+    claim(opened)
+    return opened
+
+
+def checked(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:
+    """A run that may begin; nothing is written. Only one process of a run `writes` its directory.
+
+    Raises BadInput with every problem, `expect` included.
     """
     assert config.run.run_dir is not None
     run_dir, resumes = RunDir(config.run.run_dir), config.run.resume is not None
@@ -99,20 +109,25 @@ def open_run(config: Config, *, writes: bool = True, expect: tuple[str, ...] = (
     ready = make_ready(config, expect=problems)
     config = ready.config
     feed = Feed(Prepared(ready.data), config.data, seed=config.run.seed)
-    turns, start, words = len(schedule_of(config, feed)), 0, list[str]()
-    if not resumes:
-        if writes:
-            run_dir.claim(configs.to_json(config))
+    turns = len(schedule_of(config, feed))
+    resumption = resumed(config, ready.plan, feed) if resumes else None
+    return Opened(ready=ready, run_dir=run_dir, turns=turns, resumption=resumption)
+
+
+def claim(opened: Opened) -> None:
+    """Make the directory this run's, and write down how it is set up.
+
+    Raises BadInput if another run was faster, and NotWritten.
+    """
+    run_dir, ready, resumption = opened.run_dir, opened.ready, opened.resumption
+    if resumption is None:
+        run_dir.claim(configs.to_json(ready.config))
     else:
-        if writes:
-            run_dir.lock()  # nobody adds a checkpoint while we look for the last
-        resumed = resumption(config, ready.plan, feed)
-        start, words = resumed.turn, resumed.words()
-        if writes and start < turns:
-            words += resumed.write(config)
-    if writes and not run_dir.plan.exists():
+        run_dir.lock()
+        if not opened.complete:
+            resumption.write(ready.config)
+    if not run_dir.plan.exists():
         _write_plan(run_dir, ready)
-    return Opened(ready=ready, run_dir=run_dir, start=start, turns=turns, words=tuple(words))
 
 
 def settled(config: Config, *, local_processes: int | None = None) -> Config:

@@ -20,6 +20,7 @@ from workers.drive import drive
 from workers.grid import hire
 from workers.metrics import metrics
 from workers.schedule import Schedule
+from workers.shelf import Shelf
 from workers.worker import Worker
 
 EXIT_DIFFERS = 1
@@ -46,7 +47,7 @@ def replay(root: Path, data_dir: Path | None, console: Console) -> int:
         )
     device = settle(portion_of(0, 1, threads), device_name(name, 0))
     job = job_of(config, plan, data, device, 0)
-    found = checkpoint.complete_turns(run_dir.checkpoints, plan.grid, plan.digest)
+    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).complete()
     if not found or found[-1].turn != len(job.schedule):
         raise BadInput([f"{root}: the run did not reach its end, so there is nothing to compare"])
     logs = _logs(run_dir, plan, job.schedule)

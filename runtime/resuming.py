@@ -10,12 +10,13 @@ resumes.jsonl                 gets a line
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
 from comm.decoding import content
-from comm.errors import BadInput
+from comm.errors import BadInput, Damaged
 from partition.plan import Plan
 from runtime import config as configs
 from runtime import epochs
@@ -39,15 +40,21 @@ def going_on(root: Path) -> Config:
 
 @dataclass(frozen=True, kw_only=True)
 class Resumption:
-    """Where a run goes on, what is changed of it, and what was wrong with its checkpoints."""
+    """Where a run goes on, with which changes, and what is to be moved out of its way.
+
+    Everything is decided and can be said before anything is touched; `write` does it.
+    """
 
     run_dir: RunDir
     shelf: Shelf
     found: Found
     changes: Sequence[Change]
+    later: Sequence[Path]
+    aside: Path
 
     @property
     def turn(self) -> int:
+        """The turn to go on with."""
         return self.found.turn
 
     @property
@@ -55,14 +62,20 @@ class Resumption:
         """What changes the last bits."""
         return [str(change) for change in self.changes if not change.exact]
 
+    @cached_property
+    def damaged(self) -> dict[Path, Damaged]:
+        """Metrics that can not all be read."""
+        files = (metrics(self.run_dir.metrics(address)) for address in self.shelf.grid)
+        return {file.path: file.damage for file in files if file.damage}
+
     def words(self) -> list[str]:
         """What is worth knowing before it goes on."""
-        words = list(self.found.words)
-        if self.found.words:
-            before = (
-                f"the one before, of step {self.found.note.step}" if self.found.note else "none"
-            )
-            words.append(f"the checkpoint to go on from is {before}")
+        words = [*self.found.words]
+        if self.later:
+            names = ", ".join(path.name for path in self.later)
+            words.append(f"the run can not go on from {names}: moved to {self.aside}")
+        for path, damage in self.damaged.items():
+            words.append(f"{damage}: as it was it is {self._beside(path)}, what can be read stays")
         if self.inexact:
             words.append(
                 f"going on with {', '.join(self.inexact)}: from here on the last bits are not "
@@ -70,41 +83,34 @@ class Resumption:
             )
         return words
 
-    def write(self, config: Config) -> list[str]:
-        """Prepare the directory; what had to be moved aside, in sentences. Raises NotWritten."""
-        words = [*self._set_aside(), *self._mend_metrics()]
-        for path in (*self._timings(), self.run_dir.summary, self.run_dir.summary_text):
+    def write(self, config: Config) -> None:
+        """Prepare the directory, which must be locked. Raises BadInput, or NotWritten."""
+        if self.shelf.later(self.turn) != self.later:
+            raise BadInput([f"a run in {self.run_dir.root} has gone on meanwhile: start again"])
+        words = self.words()
+        if self.later:
+            self.shelf.set_aside(self.later, self.aside)
+        for path in self.damaged:
+            found = metrics(path)
+            replace(self._beside(path), content(path))
+            replace(path, b"".join(found.raw))
+        for path in self._of_the_last_end():
             with writing(path):
                 path.unlink(missing_ok=True)
         if self.changes:
             once = dataclasses.replace(config.run, resume=None, debug=False)
             kept = dataclasses.replace(config, run=once)
             replace(self.run_dir.config, configs.to_json(kept))
-        self._note([*self.words(), *words])
-        return words
+        self._note(words)
 
-    def _set_aside(self) -> list[str]:
-        later = self.shelf.later(self.turn)
-        aside = self.shelf.set_aside(self.turn)
-        names = ", ".join(path.name for path in later)
-        return [f"moved to {aside}, as nothing can go on from there: {names}"] if aside else []
+    def _beside(self, path: Path) -> Path:
+        return path.with_name(f"{self.aside.name}-{path.name}")
 
-    def _mend_metrics(self) -> list[str]:
-        words: list[str] = []
-        for address in self.shelf.grid:
-            path = self.run_dir.metrics(address)
-            found = metrics(path)
-            if found.damage:
-                aside = path.with_name(f"metrics-aside-{self.turn}.jsonl")
-                replace(aside, content(path))
-                replace(path, b"".join(found.raw))
-                words.append(f"{found.damage}; as it was, it is {aside.name} beside it")
-        return words
+    def _of_the_last_end(self) -> list[Path]:
+        timings = [self.run_dir.timing(address) for address in self.shelf.grid]
+        return [*timings, self.run_dir.summary, self.run_dir.summary_text]
 
-    def _timings(self) -> list[Path]:
-        return [self.run_dir.timing(address) for address in self.shelf.grid]
-
-    def _note(self, words: list[str]) -> None:
+    def _note(self, words: Sequence[str]) -> None:
         path = self.run_dir.resumes
         line = Resume(
             turn=self.turn,
@@ -116,7 +122,7 @@ class Resumption:
         replace(path, before + msgspec.json.encode(line) + b"\n")
 
 
-def resumption(config: Config, plan: Plan, feed: Feed) -> Resumption:
+def resumed(config: Config, plan: Plan, feed: Feed) -> Resumption:
     """How the run that `config` names goes on. Raises BadInput if it can not, as it was set up."""
     root = config.run.resume
     assert root is not None
@@ -133,4 +139,11 @@ def resumption(config: Config, plan: Plan, feed: Feed) -> Resumption:
     problems = [*epochs.problems(before, config, feed, found.note)]
     if problems:
         raise BadInput(problems)
-    return Resumption(run_dir=run_dir, shelf=shelf, found=found, changes=changes(before, config))
+    return Resumption(
+        run_dir=run_dir,
+        shelf=shelf,
+        found=found,
+        changes=changes(before, config),
+        later=shelf.later(found.turn),
+        aside=shelf.unused(),
+    )

@@ -124,7 +124,7 @@ def _open(config: Config, launch: Launch) -> Opened:
             "--cuts time: every process would measure for itself. Measure once with launch.py "
             "plan, and give the cut that it names"
         )
-    return open_run(config, writes=launch.rank == 0, expect=tuple(problems))
+    return checked(config, writes=launch.rank == 0, expect=tuple(problems))
 
 
 class _Board:

@@ -1,7 +1,7 @@
 """A module's weights and optimiser at one turn, as safetensors and JSON with a checksum.
 
     <checkpoints>/turn-0000790/k0g0.safetensors    module.* and optimizer.*
-                               k0g0.json           address, turn, step, plan digest, checksum
+                               k0g0.json           address, turn, step, plan digest, checksum, stays
 
 A checkpoint is complete when the files of every address are there and belong together. Each file is
 written aside and renamed, the JSON last, so what is there is whole, unless it was damaged later:
@@ -9,7 +9,7 @@ the checksum tells. `workers.shelf` knows which of all checkpoints of a run to g
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
@@ -30,7 +30,10 @@ FORMAT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Note:
-    """What stands in the JSON file. `turn` is the first turn that is not yet in the weights."""
+    """What stands in the JSON file. `turn` is the first turn that is not yet in the weights.
+
+    A checkpoint `stays` if it was asked for, or ends the run; the others make room for newer ones.
+    """
 
     format: int
     address: str
@@ -38,6 +41,7 @@ class Note:
     step: Annotated[int, msgspec.Meta(ge=0)]
     plan: str
     sha256: str
+    stays: bool = True
 
 
 def folder(root: Path, turn: int) -> Path:
@@ -54,6 +58,7 @@ def store(
     turn: int,
     step: int,
     plan: str,
+    stays: bool = True,
 ) -> None:
     """Write one module's part of the checkpoint of `turn`."""
     tensors = {f"module.{name}": tensor for name, tensor in module.state_dict().items()}
@@ -71,6 +76,7 @@ def store(
         step=step,
         plan=plan,
         sha256=hashlib.sha256(weights).hexdigest(),
+        stays=stays,
     )
     here = folder(root, turn)
     make_folder(root)
@@ -137,21 +143,3 @@ def restore(
             elif tensor.numel() != 1:  # Adam counts its steps
                 raise Damaged(path, f"it is of another network ({label})")
             cast(dict[str, Tensor], owners[parameter].state[parameter])[key] = tensor
-
-
-def complete_turns(root: Path, addresses: Iterable[Address], plan: str) -> list[Note]:
-    """The complete checkpoints below `root`, oldest first; one note (of any module) for each.
-
-    Notes alone are read: whether the weights are whole is another question.
-    """
-    wanted = [str(address) for address in addresses]
-    found: list[Note] = []
-    for here in root.glob("turn-*"):
-        try:
-            notes = [note_of(here, name) for name in wanted]
-        except Damaged:  # not complete, or no more
-            continue
-        whole = all((here / f"{name}.safetensors").exists() for name in wanted)
-        if whole and {note.plan for note in notes} == {plan}:
-            found.append(notes[0])
-    return sorted(found, key=lambda note: note.turn)

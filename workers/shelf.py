@@ -7,7 +7,8 @@ Nothing that could not be read is ever deleted. It is moved aside, so that the r
 checkpoints in that place, and named, so that somebody can look.
 """
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,9 @@ from comm.address import Grid
 from comm.errors import Damaged
 from workers import checkpoint
 from workers.aside import make_folder, settle, writing
-from workers.checkpoint import Note
+from workers.checkpoint import Note, folder, note_of
+
+KEPT = 2  # complete checkpoints that are kept to go on from, beside those that stay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,32 @@ class Shelf:
     grid: Grid
     plan: str
 
+    def complete(self) -> list[Note]:
+        """The complete checkpoints, oldest first; one note (of any module) for each.
+
+        Notes alone are read: whether the weights are whole is another question.
+        """
+        found = (self._note(here) for here in self.root.glob("turn-*"))
+        return sorted((note for note in found if note), key=lambda note: note.turn)
+
+    def _note(self, here: Path) -> Note | None:
+        try:
+            notes = [note_of(here, address) for address in self.grid]
+        except Damaged:  # not complete, or no more
+            return None
+        whole = all((here / f"{address}.safetensors").exists() for address in self.grid)
+        return notes[0] if whole and {note.plan for note in notes} == {self.plan} else None
+
+    def prune(self) -> None:
+        """Remove the complete checkpoints that need not stay, but for the newest `KEPT` of them.
+
+        Every module may call this after it has saved, all at once: whatever they remove is older
+        than complete checkpoints.
+        """
+        passing = [note for note in self.complete() if not note.stays]
+        for note in passing[:-KEPT]:
+            shutil.rmtree(folder(self.root, note.turn), ignore_errors=True)
+
     def newest(self) -> Found:
         """The newest whole checkpoint.
 
@@ -50,8 +79,8 @@ class Shelf:
         before, and so on.
         """
         words: list[str] = []
-        for note in reversed(checkpoint.complete_turns(self.root, self.grid, self.plan)):
-            here = checkpoint.folder(self.root, note.turn)
+        for note in reversed(self.complete()):
+            here = folder(self.root, note.turn)
             wrong = [problem for address in self.grid for problem in _damage(here, str(address))]
             if not wrong:
                 return Found(note=note, words=tuple(words))
@@ -60,28 +89,24 @@ class Shelf:
 
     def later(self, turn: int) -> list[Path]:
         """Whatever calls itself a checkpoint and is not of `turn` or before; oldest first."""
-        kept = checkpoint.folder(self.root, turn).name
+        kept = folder(self.root, turn).name
         return sorted(here for here in self.root.glob("turn-*") if _after(here.name, kept))
 
-    def set_aside(self, turn: int) -> Path | None:
-        """Move what is `later` out of the way; where to. None if there is nothing."""
-        later = self.later(turn)
-        if not later:
-            return None
-        aside = self._new_folder()
-        for here in later:
+    def unused(self) -> Path:
+        """A name for a folder that `set_aside` may make."""
+        now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        names = (f"aside-{now}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
+        return next(self.root / name for name in names if not (self.root / name).exists())
+
+    def set_aside(self, folders: Sequence[Path], aside: Path) -> None:
+        """Move `folders` into the new folder `aside`. Raises NotWritten."""
+        make_folder(aside)
+        for here in folders:
             with writing(aside / here.name):
                 here.rename(aside / here.name)
         for changed in (aside, self.root):
-            settle(changed)
-        return aside
-
-    def _new_folder(self) -> Path:
-        now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-        names = (f"aside-{now}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
-        aside = next(self.root / name for name in names if not (self.root / name).exists())
-        make_folder(aside)
-        return aside
+            with writing(changed):
+                settle(changed)
 
 
 def _after(name: str, kept: str) -> bool:
