@@ -18,6 +18,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 def main() -> int:
     """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    from runtime.world import under_torchrun
+
+    if under_torchrun():
+        from runtime.unison import in_unison
+
+        return in_unison(command)
+    return command()
+
+
+def command() -> int:
+    """Run it as this process alone."""
     from comm.errors import BadInput
     from runtime.interrupts import interruptible
     from runtime.refusal import refuse

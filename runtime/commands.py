@@ -22,8 +22,9 @@ from runtime.refusal import refuse
 from runtime.replay import replay
 from runtime.resuming import going_on
 from runtime.table import plan_table
-from runtime.torchrun import train_under_torchrun, under_torchrun
+from runtime.torchrun import train_under_torchrun
 from runtime.train import train_here
+from runtime.world import under_torchrun
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,12 @@ from comm.errors import ModuleFailed
 from comm.telemetry import Evaluated
 from runtime.config import Config
 from runtime.devices import device_name, portion_of, settle
+from runtime.exits import EXIT_FAILED, EXIT_INTERRUPTED
 from runtime.job import job_of
 from runtime.member import write_timings
 from runtime.opening import open_run, settled
 from runtime.recorder import RunRecorder
 from runtime.summary import FINISHED, STOPPED, results_line, summarise
-from runtime.train import EXIT_FAILED, EXIT_INTERRUPTED
 from workers.drive import drive
 from workers.grid import hire
 

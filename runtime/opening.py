@@ -60,6 +60,13 @@ class Opened:
             line += f", from batch {self.start} of {self.turns}"
         return "\n".join((*resumption.words(), line))
 
+    def at(self, root: Path) -> "Opened":
+        """The same run in another directory."""
+        config = self.ready.config
+        config = dataclasses.replace(config, run=dataclasses.replace(config.run, run_dir=root))
+        ready = dataclasses.replace(self.ready, config=config)
+        return dataclasses.replace(self, ready=ready, run_dir=RunDir(root))
+
     def ticket(
         self,
         *,

@@ -9,13 +9,12 @@ from rich.console import Console
 from comm.errors import RunError
 from runtime.config import Config
 from runtime.console import Progress
+from runtime.exits import EXIT_FAILED, EXIT_INTERRUPTED
 from runtime.opening import Opened, open_run, settled
 from runtime.session import session
 from runtime.summary import FINISHED, summarise
 from runtime.supervisor import Stopped, Supervisor
 from runtime.ticket import Ticket
-
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 def train_here(config: Config, console: Console) -> int:
