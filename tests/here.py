@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from launch import main
+from runtime import run_dir
 
 # Two rows, six steps an epoch, 12 in all; a checkpoint and an evaluation after every epoch.
 SMALL = (
@@ -30,7 +31,7 @@ class Answer:
 
 
 def command(*words: str | Path) -> Answer:
-    """Run one command line here. A run holds its directory until this process ends: copy it."""
+    """Run one command line here."""
     threads, out, err = torch.get_num_threads(), StringIO(), StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["launch.py", *map(str, words)])
@@ -38,6 +39,7 @@ def command(*words: str | Path) -> Answer:
             code = main()
         finally:
             torch.set_num_threads(threads)
+            run_dir._locks.clear()  # as when a process ends
     return Answer(code=code, out=out.getvalue(), err=err.getvalue())
 
 
