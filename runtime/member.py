@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -24,9 +24,10 @@ from runtime.devices import device_name, portion_of, settle
 from runtime.failure import write_note
 from runtime.job import job_of
 from runtime.recorder import RunRecorder
+from runtime.room import give_room, keep_room
 from runtime.run_dir import RunDir
 from runtime.ticket import Ticket
-from workers.aside import replace
+from workers.aside import replace, writing
 from workers.drive import drive, failing
 from workers.grid import hire
 from workers.state import State
@@ -41,16 +42,21 @@ def serve(text: bytes) -> None:
     ticket = Ticket.from_json(text)
     folder = ticket.session_folder
     assert folder is not None
-    plan = Plan.from_json(ticket.plan.encode())
-    log = RunDir(Path(ticket.run_dir)).module(plan.grid.hosted(ticket.rank)[0])
-    log.mkdir(parents=True, exist_ok=True)
-    _write_to(log / "log.txt")
     try:
+        keep_room(folder, ticket.rank)
+        plan = Plan.from_json(ticket.plan.encode())
+        first = plan.grid.hosted(ticket.rank)[0]
+        log = RunDir(Path(ticket.run_dir)).module(first) / "log.txt"
+        with failing(State(first)), writing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            _write_to(log)
         work(ticket, plan, from_json(ticket.config.encode()))
     except BaseException as error:
-        traceback.print_exc()
+        give_room(folder, ticket.rank)
         write_note(folder, ticket.rank, error)
-        sys.stderr.flush()
+        with suppress(OSError):  # the disk may be full
+            traceback.print_exception(error)
+            sys.stderr.flush()
         os._exit(EXIT_FAILED)  # nothing may wait for a peer any more, no destructor either
 
 
