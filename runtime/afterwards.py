@@ -2,12 +2,12 @@
 
 from partition.plan import Plan
 from runtime.run_dir import RunDir
-from workers import checkpoint
+from workers.shelf import Shelf
 
 
 def next_move(run_dir: RunDir, plan: Plan) -> str:
     """How to go on, in one line."""
-    found = checkpoint.complete_turns(run_dir.checkpoints, plan.grid, plan.digest)
+    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).complete()
     if not found:
         return "It had not written a checkpoint yet; the same command begins anew."
     last = f"Its last checkpoint is from after step {found[-1].step}"

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import torch
 
-from comm.errors import BadInput
 from partition.plan import Plan
 from runtime.config import Config
 from runtime.run_dir import RunDir
-from workers import checkpoint, schedule
+from workers import schedule
 from workers.data.feed import Feed
 from workers.data.prepared import Prepared
 from workers.job import Job
@@ -27,24 +26,6 @@ def schedule_of(config: Config, feed: Feed) -> Schedule:
         eval_every=config.run.eval_every,
         eval_turns=turns,
     )
-
-
-def start_of(config: Config, plan: Plan) -> int:
-    """The turn to begin with: 0, or where the last complete checkpoint of a resumed run ended."""
-    if config.run.resume is None:
-        return 0
-    root = RunDir(config.run.resume)
-    if not root.plan.exists():  # it ended before it began
-        return 0
-    if Plan.from_json(root.plan.read_bytes()).digest != plan.digest:
-        raise BadInput(
-            [
-                f"--resume {root.root}: the plan drawn now is not the one recorded there "
-                "(the data or the code changed)"
-            ]
-        )
-    found = checkpoint.complete_turns(root.checkpoints, plan.grid, plan.digest)
-    return found[-1].turn if found else 0
 
 
 def job_of(config: Config, plan: Plan, data: Path, device: torch.device, start: int) -> Job:

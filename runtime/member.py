@@ -5,12 +5,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
 import psutil
 
+from comm.address import Address
 from comm.frame import Era
 from comm.rendezvous import Meeting, Store, meet
 from comm.telemetry import Beat, Report, Reporter, Started
@@ -26,11 +27,13 @@ from runtime.interrupts import ENDING, heeded
 from runtime.job import job_of
 from runtime.phase import WORKING, Phase
 from runtime.recorder import RunRecorder
+from runtime.room import give_room, keep_room
 from runtime.run_dir import RunDir
 from runtime.ticket import Ticket
-from workers.aside import replace
-from workers.drive import drive
+from workers.aside import replace, writing
+from workers.drive import drive, failing
 from workers.grid import hire
+from workers.state import State
 from workers.worker import Worker
 
 
@@ -42,16 +45,21 @@ def serve(text: bytes) -> None:
     ticket = Ticket.from_json(text)
     folder = ticket.session_folder
     assert folder is not None
-    plan = Plan.from_json(ticket.plan.encode())
-    log = RunDir(Path(ticket.run_dir)).module(plan.grid.hosted(ticket.rank)[0])
-    log.mkdir(parents=True, exist_ok=True)
-    _write_to(log / "log.txt")
     try:
+        keep_room(folder, ticket.rank)
+        plan = Plan.from_json(ticket.plan.encode())
+        first = plan.grid.hosted(ticket.rank)[0]
+        log = RunDir(Path(ticket.run_dir)).module(first) / "log.txt"
+        with failing(State(first)), writing(log):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            _write_to(log)
         stopped = work(ticket, plan, from_json(ticket.config.encode()))
     except BaseException as error:
-        traceback.print_exc()
+        give_room(folder, ticket.rank)
         write_note(folder, ticket.rank, error)
-        sys.stderr.flush()
+        with suppress(OSError):  # the disk may be full
+            traceback.print_exception(error)
+            sys.stderr.flush()
         os._exit(EXIT_FAILED)  # nothing may wait for a peer any more, no destructor either
     if stopped:
         sys.exit(EXIT_STOPPED)
@@ -126,12 +134,11 @@ def work(
         stop.listen()
         job = job_of(config, plan, Path(ticket.data), device, ticket.start)
         told = tell(store) if tell else (reporter.tell if reporter else _unheard)
-        recorders = {
-            address: stack.enter_context(
-                RunRecorder(run_dir.module(address), turn=ticket.start, tell=told)
-            )
-            for address in plan.grid.hosted(ticket.rank)
-        }
+        recorders: dict[Address, RunRecorder] = {}
+        for address in plan.grid.hosted(ticket.rank):
+            with failing(State(address)):
+                recorder = RunRecorder(run_dir.module(address), turn=ticket.start, tell=told)
+            recorders[address] = stack.enter_context(recorder)
         with Gloo(plan.grid, era, device) as outside:
             workers += hire(job, recorders, outside, asked_to_stop=stop)
             told(Started(rank=ticket.rank, private=psutil.Process().memory_full_info().uss))
@@ -175,5 +182,6 @@ def write_timings(run_dir: RunDir, rank: int, workers: list[Worker]) -> None:
             "recent": [tuple(took) for took in worker.state.recent],
             **msgspec.to_builtins(beats.module_beat(worker.state)),
         }
-        path = run_dir.module(worker.address) / "timing.json"
-        replace(path, msgspec.json.format(msgspec.json.encode(timing)))
+        with failing(worker.state):
+            text = msgspec.json.format(msgspec.json.encode(timing))
+            replace(run_dir.timing(worker.address), text)

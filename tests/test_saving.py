@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from comm.address import Address
-from tests.grids import job_of, lockstep, planned, states
+from tests.grids import job_of, lockstep, planned, shelf_of, states
 from workers import checkpoint
-from workers.checkpoint import KEPT
 from workers.methods import AnyMethod
 from workers.methods.contsup import ContSup
 from workers.methods.dtp import DTP
 from workers.methods.gn_dgl import GNDGL
+from workers.shelf import KEPT
 
 AT_EVERY_TURN = 1e-9  # minutes
 CASES: dict[str, tuple[AnyMethod, dict[str, object]]] = {
@@ -45,7 +45,7 @@ def test_every_checkpoint_by_the_clock_is_one_to_go_on_from(name: str, tmp_path:
     never_stopped = states(lockstep(clocked, any_of)[0])
     undisturbed = states(lockstep(replace(job, checkpoints=None))[0])
     assert _same(never_stopped, undisturbed)
-    found = checkpoint.complete_turns(tmp_path, plan.grid, plan.digest)
+    found = shelf_of(tmp_path, plan).complete()
     assert [note.stays for note in found] == [False] * KEPT + [True]
     *passing, last = found
     assert last.turn == len(job.schedule) == 8
@@ -63,7 +63,7 @@ def test_checkpoints_that_were_asked_for_stay_beside_those_of_the_clock(tmp_path
     plan = planned(method, depth=2, groups=2)
     job = job_of(plan, method, steps=8, checkpoints=tmp_path, save_every=1)
     lockstep(replace(job, save_minutes=AT_EVERY_TURN))
-    found = checkpoint.complete_turns(tmp_path, plan.grid, plan.digest)
+    found = shelf_of(tmp_path, plan).complete()
     assert [(note.turn, note.stays) for note in found] == [
         *((2, True), (4, True), (5, False), (6, True), (7, False), (8, True)),
     ]
@@ -76,11 +76,11 @@ def test_only_complete_checkpoints_count_as_newer_ones(tmp_path: Path) -> None:
         _pretend(tmp_path, plan.digest, plan.grid, turn)
     (tmp_path / "turn-0000004" / "k1g1.json").unlink()
     (tmp_path / "turn-0000005" / "k0g1.safetensors").unlink()
-    checkpoint.prune(tmp_path, plan.grid, plan.digest)
+    shelf_of(tmp_path, plan).prune()
     assert len([*tmp_path.iterdir()]) == 3
     for turn in (6, 7):
         _pretend(tmp_path, plan.digest, plan.grid, turn)
-    checkpoint.prune(tmp_path, plan.grid, plan.digest)
+    shelf_of(tmp_path, plan).prune()
     assert sorted(path.name[-1] for path in tmp_path.iterdir()) == ["4", "5", "6", "7"]
 
 

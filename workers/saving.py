@@ -19,6 +19,7 @@ from comm.address import Address
 from workers import checkpoint
 from workers.job import Job
 from workers.schedule import Turn
+from workers.shelf import Shelf
 
 
 class Saving:
@@ -74,4 +75,4 @@ class Saving:
             stays=stays,
         )
         self._saved, self._at = turn, monotonic()
-        checkpoint.prune(root, plan.grid, plan.digest)
+        Shelf(root=root, grid=plan.grid, plan=plan.digest).prune()
