@@ -1,6 +1,7 @@
 """Where a run leaves its traces.
 
 config.json    plan.json  plan.txt              how it was set up
+classes.json                                    the names of the classes (runtime.classes)
 modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
 checkpoints/turn-0000790/k0g0.safetensors …
 resumes.jsonl                                   how it went on, each time
