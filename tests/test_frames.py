@@ -29,6 +29,7 @@ from tests.plays import (
     Stage,
     arrived,
     backwards,
+    deliver,
     message_of,
     play_over_gloo,
     road,
@@ -72,7 +73,7 @@ def test_a_frame_and_a_queue_deliver_the_same(
     landed = frame.allocate(route)
     landed[: len(packed)] = packed  # as gloo does: the rest of the posted frame is not touched
     with Memory() as transport:
-        transport.sender(route).send(message)
+        deliver(transport.sender(route), message)
         for got in (
             frame.unpack(landed, route, turn=turn, era=ERA),
             transport.receiver(route).receive(turn),
@@ -87,7 +88,7 @@ def test_no_graph_travels() -> None:
     packed = frame.pack(frame.allocate(route), route, message, ERA)
     assert not packed.requires_grad
     with Memory() as transport:
-        transport.sender(route).send(message)
+        deliver(transport.sender(route), message)
         assert not transport.receiver(route).receive(0).tensors[0].requires_grad
 
 

@@ -4,7 +4,7 @@ Every wait is put down to the peer it is for.
 """
 
 from collections.abc import Generator, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -100,20 +100,25 @@ class Travel:
         return result
 
     def timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
-        """Let `waits` happen, and put the time of each down to the peer it is for."""
-        doing, began, peer = self.state.doing, 0.0, ""
+        """Let `waits` happen, and put the time of each down to the peer it is for.
+
+        What is done between two of them, like packing a message, is the module's own time.
+        """
+        doing, began = self.state.doing, 0.0
+        wait: Wait | None = None
         while True:
             try:
-                wait = next(waits)  # returns from the wait before, and may block in it
+                following = next(waits)  # returns from the wait before, and may block in it
             except StopIteration as end:
                 result: T = end.value
                 break
             finally:
-                if peer:
+                if wait is not None:
+                    over = monotonic() if wait.over is None else wait.over
                     waited = self.state.waited
-                    waited[peer] = waited.get(peer, 0.0) + perf_counter() - began
+                    waited[wait.peer] = waited.get(wait.peer, 0.0) + over - began
+            wait, began = following, monotonic()
             self.state.waits(wait)
-            began, peer = perf_counter(), wait.peer
             yield wait
         self.state.does(doing)
         return result

@@ -29,7 +29,7 @@ from workers.record import Recorder
 from workers.replay import Rereading
 from workers.replicas import add_up
 from workers.schedule import Turn
-from workers.state import DONE, State
+from workers.state import DONE, EVALUATING, State
 from workers.travel import Travel
 from workers.update import advance, backward
 
@@ -106,7 +106,7 @@ class Worker:
             began = perf_counter()
             stop = yield from self.travel.timed(self.hearing.done())
             self.stopped_at = stop.turn if stop else None
-            self.state.seconds += perf_counter() - began
+            self.state.rested(perf_counter() - began)
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
         last = self.state.turn
         if end > self.job.start and last is not None:
@@ -167,7 +167,7 @@ class Worker:
 
     def _vote(self, turn: Turn, heard: Heard) -> Waits:
         assert turn.split is not None
-        self.state.does("voting")
+        self.state.does(EVALUATING)
         self.module.eval()
         features, ballot = yield from self._voice(turn, heard)
         yield from self.travel.spread(turn, heard.inbox, self.ports.ahead, features, ballot)
@@ -192,7 +192,7 @@ class Worker:
         if turn.first:
             self._tally = self._new_tally()
         if not torch.isfinite(ballot).all():
-            raise Diverged("a vote is not finite; try a lower --lr or --clip-norm")
+            raise Diverged("an output is not finite; try a lower --lr or --clip-norm")
         labels = self.job.feed.eval_labels(turn.split, turn.batch).to(ballot.device)
         self._tally.add(ballot, labels, own)
         if turn.last:
