@@ -63,7 +63,7 @@ class Progress:
 
     def evaluated(self, result: Evaluated) -> None:
         """An evaluation."""
-        self.say(results_line(result))
+        self.say(results_line(self.plan, result))
 
     def show(self, beats: Mapping[int, Beat]) -> None:
         """The state of all modules."""

@@ -43,7 +43,7 @@ def train_in_lockstep(config: Config, console: Console) -> int:
         asked.append(number)
 
     def tell(result: Evaluated) -> None:
-        console.print(results_line(result))
+        console.print(results_line(ready.plan, result))
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
@@ -52,7 +52,7 @@ def train_in_lockstep(config: Config, console: Console) -> int:
             job = job_of(ready.config, ready.plan, ready.data, device, opened.start)
             recorders = {
                 address: stack.enter_context(
-                    RunRecorder(run_dir.module(address), turn=opened.start, tell=tell)
+                    RunRecorder(run_dir, ready.plan, address, turn=opened.start, tell=tell)
                 )
                 for address in ready.plan.grid
             }

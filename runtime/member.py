@@ -115,7 +115,7 @@ def work(
         told = tell(store) if tell else (reporter.tell if reporter else _unheard)
         recorders = {
             address: stack.enter_context(
-                RunRecorder(run_dir.module(address), turn=ticket.start, tell=told)
+                RunRecorder(run_dir, plan, address, turn=ticket.start, tell=told)
             )
             for address in plan.grid.hosted(ticket.rank)
         }

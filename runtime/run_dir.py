@@ -3,6 +3,7 @@
 config.json    plan.json  plan.txt              how it was set up
 modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
 checkpoints/turn-0000790/k0g0.safetensors …
+history.csv                                     its evaluations, beside the clock
 summary.json   summary.txt                      how it ended
 """
 
@@ -37,6 +38,10 @@ class RunDir:
     @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.csv"
 
     @property
     def summary(self) -> Path:

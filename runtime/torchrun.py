@@ -154,7 +154,8 @@ class _Board:
             ended = self._ended.wait(0.5)
             while store.check([f"evaluated/{number}"]):
                 text = store.get(f"evaluated/{number}")
-                console.print(results_line(msgspec.json.decode(text, type=Evaluated)))
+                result = msgspec.json.decode(text, type=Evaluated)
+                console.print(results_line(self._opened.ready.plan, result))
                 number += 1
             if ended:
                 break

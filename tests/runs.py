@@ -4,6 +4,7 @@ Every run gets a temporary folder of its own and a mark in its environment, whic
 processes inherit: so a test can tell, at any time, who and what of a run is still there.
 """
 
+import csv
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -153,6 +155,17 @@ def checkpoints(run_dir: Path, modules: int) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
     folders = sorted((run_dir / "checkpoints").glob("turn-*"))
     return [folder for folder in folders if len([*folder.glob("*.json")]) == modules]
+
+
+def evaluated(run_dir: Path) -> list[dict[str, str]]:
+    """The lines of a run's history.csv, without what depends on time."""
+    with (run_dir / "history.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    seconds = [float(line.pop("seconds")) for line in lines]
+    times = [datetime.fromisoformat(line.pop("time")) for line in lines]
+    assert seconds == sorted(seconds) and times == sorted(times), "time goes on"
+    assert all(second > 0 for second in seconds) and all(moment.tzinfo for moment in times)
+    return lines
 
 
 def traces(run_dir: Path) -> dict[str, bytes]:
