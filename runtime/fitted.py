@@ -1,6 +1,7 @@
 """Tables and sentences that fit what they are printed on: no digit is ever cut.
 
-A table that is too wide goes on below, its key columns repeated:
+A table that is too wide goes on below, its key columns repeated; one that is shown while it changes
+leaves columns out instead.
 
     module  rank  blocks            module  rank  blocks
     k0g0       0  stem … s2b1  →    k0g0       0  stem … s2b1
@@ -12,7 +13,7 @@ A table that is too wide goes on below, its key columns repeated:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -20,6 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 GAP = 2  # characters between two columns
+WORDS = 22  # characters of a last column that may be cut for which there must be room
+ECHO = 2  # characters behind a table that changes: a full line and the terminal's ^C were two
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +120,35 @@ def _table(columns: Sequence[Column], widths: Sequence[int]) -> Table:
     for line in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*map(Text, line))
     return table
+
+
+@dataclass(frozen=True)
+class Squeezed:
+    """A table of one part, a line of the terminal each: the last column's words may be cut.
+
+    Where they have no room, the columns of these names are left out, the first of them first.
+    """
+
+    columns: Sequence[Column]
+    expendable: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown, expendable = list(self.columns), list(self.expendable)
+        while True:
+            widths = [column.natural for column in shown]
+            room = options.max_width - ECHO - total([*widths[:-1], 0])
+            if room >= WORDS or not expendable:
+                break
+            name = expendable.pop(0)
+            shown = [column for column in shown if column.name != name]
+        widths[-1] = max(1, min(room, widths[-1]))
+        last = shown[-1]
+        cut = tuple(_cut(cell, widths[-1]) for cell in last.cells)
+        yield _table([*shown[:-1], replace(last, cells=cut)], widths)
+
+
+def _cut(words: str, width: int) -> str:
+    return words if cell_len(words) <= width else words[: width - 1] + "…"
 
 
 @dataclass(frozen=True)

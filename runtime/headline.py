@@ -1,7 +1,7 @@
 """Which accuracy of an evaluation belongs in a paper, and in words what each of them is.
 
     row k       the heads of row k: the mean of its groups' class probabilities
-    head        the read-out head, a classifier behind the last row that no row learns from
+    head        the read-out head behind the last row; no row learns from its loss
     ensemble    rows and head together, each with twice the weight of the one before
     member      group 0 of the last row alone
 
@@ -92,7 +92,7 @@ def legend(plan: Plan) -> Iterator[str]:
         mean = ": the mean of its groups' class probabilities" if groups > 1 else ""
         yield f"row k     the heads of row k alone{mean}"
     if plan.grid.readout:
-        yield "head      the read-out head, a classifier behind the last row; no row learns from it"
+        yield "head      the read-out head behind the last row; no row learns from its loss"
     if len(plan.predictors) > 1:
         yield "ensemble  all of these together, each with twice the weight of the one before"
     if _groups(plan, last) > 1 and not plan.grid.readout:

@@ -104,7 +104,9 @@ class Supervisor:
             if 0 not in self.seen.started:  # then nobody has begun a step
                 raise Stopped("stopped before it began")
             self._asked = True
-            self._progress.say("stopping at one common step; once more to end at once")
+            self._progress.say(
+                "stopping after this step and saving; Ctrl-C again quits without saving"
+            )
             self._processes.ask_to_stop()
 
     def _finished(self) -> bool:
