@@ -6,8 +6,8 @@ when the end is ready, or when there is nothing better to do than to block there
     message = yield from receive(end, turn)
     yield from send(end, message)
 
-Only what another module decides is waiting: a message is packed, which on a GPU waits for the
-computation of its tensors, before the sender says that it waits.
+Waiting is for another module alone. Packing a message, which on a GPU includes the computation of
+its tensors, is the sender's own work: it comes before the sender says that it waits.
 """
 
 from collections.abc import Generator

@@ -25,7 +25,7 @@ from workers.step import Inbox
 
 @dataclass(frozen=True)
 class Heard:
-    """The module's input of one turn; when voting, the ballot before it.
+    """The module's input of one turn; in an evaluation, also the ballot of the rows before.
 
     `read` is the turn in which the row before sent it, where that is the reader's choice (replay).
     """
@@ -54,7 +54,7 @@ def shared_out(ends: Sequence[Receiver]) -> bool:
 
 
 class Hearing:
-    """One module's ears. `asked_to_stop` is consulted by k0g0 alone."""
+    """Receives one module's input, turn after turn. `asked_to_stop` is consulted by k0g0 alone."""
 
     def __init__(
         self, job: Job, plan: ModulePlan, ports: Ports, asked_to_stop: Callable[[], bool]
@@ -88,7 +88,7 @@ class Hearing:
         return Heard(self.inbox(turn, features, inputs, turn.step), ballot)
 
     def done(self) -> Generator[Wait, None, Stop | None]:
-        """After the last turn: nothing is left to hear."""
+        """After the last turn: nothing is left to receive."""
         yield from ()
         return None
 
@@ -112,7 +112,7 @@ class Hearing:
             rows = part.stop - part.start
             if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
                 raise WrongMessage(
-                    f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
+                    f"{end.route}: {message.rows} samples ({message.flags!r}) arrived for {turn}, "
                     f"expected {rows}"
                 )
 

@@ -1,6 +1,6 @@
-"""A step's words carried out: what leaves the module is sent, what it waits for is received.
+"""A step's requests carried out: what leaves the module is sent, what it asks for is received.
 
-Every wait is put down to the peer it is for.
+The time of every wait is added up for the peer that was waited for.
 """
 
 from collections.abc import Generator, Sequence
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Travel:
-    """One module's roads to the others, through its `ports`, to `peers` of them in its row.
+    """One module's way to the others, through its `ports`, to `peers` of them in its row.
 
     `aside` sums the seconds of a turn that do not count.
     """

@@ -1,7 +1,7 @@
-"""One module's life: turn after turn, it hears, learns, says, and writes down.
+"""One module's life: turn after turn it receives its input, learns, sends, and records.
 
     receive    features of the row before                          row 0: permit, and the images
-    learn      drive the method's step: send ahead, exchange …     evaluation: vote
+    learn      drive the method's step: send ahead, exchange …     evaluation: forward alone
     update     backward, clip, SGD                                 evaluation: fill in the ballot
     record     one line; a checkpoint where one is due
 
