@@ -183,7 +183,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 def test_a_plain_line_comes_when_something_has_moved_and_not_twice(screen: Screen) -> None:
     with screen.progress() as progress:
         progress.show({})
-        for now, turn in ((1.0, -1), (9.0, -1), (12.0, 4), (14.0, 4), (30.0, 4), (31.0, 8)):
+        for now, turn in ((1.0, -1), (9.0, -1), (12.0, 4), (14.0, 6), (30.0, 8), (35.0, 8)):
             screen.now = 1000.0 + now
             progress.show(beats(PLAN.grid, turn=turn, seconds=max(0.0, turn / 4)))
         screen.now += 100.0

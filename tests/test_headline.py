@@ -52,6 +52,7 @@ def result(plan: Plan, *, epoch: int = 2, split: str = "test") -> Result:
         (THIN, 1, 4, MEMBER, "group 0 alone, one of 4 thin networks"),
         (replace(THIN, share="maps"), 1, 4, ENSEMBLE, "row 0, the last, the mean of its 4 groups"),
         (replace(THIN, diversity=0.5), 1, 4, ENSEMBLE, "row 0, the last, the mean of its 4 groups"),
+        (THIN, 2, 2, ENSEMBLE, "the ensemble"),
         (DGL(), 3, 1, ROWS[2], "row 2, the last"),
         (DGL(tail="head"), 2, 1, HEAD, "the read-out head"),
         (InfoPro(lambdas=(5.0, 0.5, 0.25, 2.0)), 2, 1, ROWS[1], "row 1, the last"),

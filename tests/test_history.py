@@ -91,7 +91,7 @@ def test_a_resumed_run_drops_what_it_makes_again_and_its_clock_goes_on(
         assert history.seconds >= float(second["seconds"])
 
 
-@pytest.mark.parametrize("torn", ["7,7,70,te", "7", "\xff,,,,,,,,,,,", "", "7\0"])
+@pytest.mark.parametrize("torn", ["7,7,70,te", "7", "1,99", "\xff,,,,,,,,,,,", "", "7\0"])
 def test_what_a_killed_run_left_half_written_is_dropped(tmp_path: Path, torn: str) -> None:
     with opened(tmp_path, 0) as history:
         history.trained(0)

@@ -60,6 +60,8 @@ def load(end: Receiver, state: State, seen: list[str]) -> Generator[Wait, None, 
     message = yield from receive(end, 0)
     time.sleep(PACKING)
     seen.append(state.now)
+    assert time.monotonic() - state.since >= PACKING, "since it does not wait any more"
+    assert state.since > state.changed, "which is later than when it began to"
     return message.tensors[0]
 
 
