@@ -24,10 +24,14 @@ QUEUED = 1000  # messages kept for a listener that is slow
 
 
 class ModuleBeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One module's state. Seconds are sums since it started; `still` since its word changed."""
+    """One module's state: `word` within a sentence, `now` in a table.
+
+    Seconds are sums over the turns that are over; `still` is since what it does last changed.
+    """
 
     address: str
     word: str
+    now: str
     done: bool
     waits_for: str | None
     turn: int
@@ -60,7 +64,7 @@ class Beat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A process has met the others and begins; `private` is memory it shares with nobody."""
+    """A process is connected and begins; `private` is memory that it shares with nobody."""
 
     rank: int
     private: int

@@ -12,21 +12,22 @@ from workers.state import DONE, State
 
 def module_beat(state: State) -> ModuleBeat:
     """One module's state, as plain values."""
-    turn, wait = state.turn, state.waiting
+    turn, wait, times = state.turn, state.waiting, state.times
     return ModuleBeat(
         address=str(state.address),
         word=state.word,
+        now=state.now,
         done=state.doing == DONE,
         waits_for=wait.peer if wait else None,
         turn=turn.index if turn else -1,
         step=turn.step if turn else 0,
         epoch=turn.epoch if turn else 0,
-        turns=state.turns,
+        turns=times.turns,
         images=state.images,
         still=monotonic() - state.since,
-        seconds=state.seconds,
-        learning=state.learning,
-        waited=dict(state.waited),
+        seconds=times.seconds,
+        learning=times.learning,
+        waited=dict(times.waited),
         loss=state.loss,
         accuracy=state.accuracy,
     )

@@ -44,7 +44,9 @@ class Board:
             ended = self._ended.wait(0.5)
             while store.check([f"evaluated/{number}"]):
                 text = store.get(f"evaluated/{number}")
-                console.print(results_line(msgspec.json.decode(text, type=Evaluated)))
+                console.print(
+                    results_line(self._opened.ready.plan, msgspec.json.decode(text, type=Evaluated))
+                )
                 number += 1
             if ended:
                 break

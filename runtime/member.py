@@ -137,7 +137,7 @@ def work(
         recorders: dict[Address, RunRecorder] = {}
         for address in plan.grid.hosted(ticket.rank):
             with failing(State(address)):
-                recorder = RunRecorder(run_dir.module(address), turn=ticket.start, tell=told)
+                recorder = RunRecorder(run_dir, plan, address, turn=ticket.start, tell=told)
             recorders[address] = stack.enter_context(recorder)
         with Gloo(plan.grid, era, device) as outside:
             workers += hire(job, recorders, outside, asked_to_stop=stop)

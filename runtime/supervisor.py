@@ -104,7 +104,7 @@ class Supervisor:
         if not self._requests.asked:
             named = " and ".join(self._hosted[told[0]])
             self._progress.say(f"the process of {named} was sent a signal to end")
-        self._progress.say("stopping at one common step; once more to end at once")
+        self._progress.say("stopping after this step and saving; Ctrl-C again quits without saving")
         self._processes.ask_to_stop()
 
     def _finished(self) -> bool:

@@ -15,7 +15,7 @@ from runtime.interrupts import Requests
 from runtime.opening import Opened, open_run, settled
 from runtime.places import Places
 from runtime.session import session
-from runtime.summary import FINISHED, summarise
+from runtime.summary import FAILED, FINISHED, summarise
 from runtime.supervisor import Stopped, Supervisor
 from runtime.ticket import Ticket
 
@@ -32,7 +32,7 @@ def train_here(config: Config, console: Console) -> int:
 
 def _see_to_its_end(opened: Opened, folder: Path, requests: Requests, console: Console) -> int:
     ready, run_dir = opened.ready, opened.run_dir
-    code, ended = 0, FINISHED
+    code, ended, cause = 0, FINISHED, None
     places = Places({"the run directory": run_dir.root, "the session folder": folder})
     with Progress(console, ready.plan, opened.turns) as progress:
         tickets = _tickets(opened, folder)
@@ -43,13 +43,13 @@ def _see_to_its_end(opened: Opened, folder: Path, requests: Requests, console: C
         except Stopped as error:
             code, ended = EXIT_STOPPED, str(error)
         except RunError as error:
-            code, ended = EXIT_FAILED, str(error)
+            code, ended, cause = EXIT_FAILED, FAILED, str(error)
     if not places.moved():
-        summarise(run_dir, ready.plan, ended=ended, console=console)
+        summarise(run_dir, ready.plan, ended=ended, cause=cause, console=console)
         if code:
             console.print(next_move(run_dir, ready.plan), soft_wrap=True, highlight=False)
-    if code == EXIT_FAILED:
-        print(ended, file=sys.stderr)
+    if cause is not None:
+        print(cause, file=sys.stderr)
         for line in telling_logs(run_dir, ready.plan):
             print(line, file=sys.stderr)
     return code

@@ -1,7 +1,9 @@
 """Real runs for the tests, watched from outside as the benchmarks watch theirs."""
 
+import csv
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from benchmarks.runs import (
@@ -48,3 +50,14 @@ def launch(
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
         assert run.left_behind() == []
     return ended
+
+
+def evaluated(run_dir: Path) -> list[dict[str, str]]:
+    """The lines of a run's history.csv, without what depends on time."""
+    with (run_dir / "history.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    seconds = [float(line.pop("seconds")) for line in lines]
+    times = [datetime.fromisoformat(line.pop("time")) for line in lines]
+    assert seconds == sorted(seconds) and times == sorted(times), "time goes on"
+    assert all(second > 0 for second in seconds) and all(moment.tzinfo for moment in times)
+    return lines

@@ -20,6 +20,7 @@ def module(
     return ModuleBeat(
         address=address,
         word=word,
+        now=word.removesuffix(" at step 812"),
         waits_for=waits_for,
         done=done,
         turn=812,

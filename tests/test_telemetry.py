@@ -97,6 +97,7 @@ def test_every_report_reads_as_it_was_written(report: Report) -> None:
 MODULE = ModuleBeat(
     address="k1g0",
     word="waiting for k0g0 at step 812",
+    now="waiting for k0g0",
     done=False,
     waits_for="k0g0",
     turn=820,
