@@ -18,7 +18,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 def main() -> int:
     """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    from runtime.world import under_torchrun
+
+    if under_torchrun():
+        from runtime.unison import in_unison
+
+        return in_unison(command)
+    return command()
+
+
+def command() -> int:
+    """Run it as this process alone."""
     from comm.errors import BadInput
+    from runtime.exits import EXIT_STOPPED
     from runtime.interrupts import interruptible
     from runtime.refusal import refuse
 
@@ -26,12 +38,14 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(interruptible())
-            from runtime.processes import warm_up
             from runtime.session import session
             from runtime.shortcuts import starts_processes
 
             if starts_processes(arguments):
+                from runtime.fork_server import end_servers, warm_up
+
                 stack.enter_context(session())
+                stack.callback(end_servers)
                 warm_up()  # imports torch while this process does the same
             from runtime.commands import run
 
@@ -39,7 +53,7 @@ def main() -> int:
     except BadInput as error:
         return refuse(error)
     except KeyboardInterrupt:  # before there was a run that could end at a step
-        return 130
+        return EXIT_STOPPED
 
 
 if __name__ == "__main__":
