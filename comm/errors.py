@@ -18,16 +18,21 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from comm.printable import printable
+
 
 class LociError(Exception):
     """Base of every error that Loci raises on purpose."""
 
 
 class BadInput(LociError):
-    """The run cannot start. Each problem is one sentence: the situation and the next move."""
+    """The run cannot start. Each problem is one sentence: the situation and the next move.
+
+    A problem is one line that is safe to print, whatever the files are called that it names.
+    """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(map(printable, problems))
         super().__init__("\n".join(self.problems))
 
 

@@ -53,6 +53,9 @@ class Evaluate:
     data_dir: Path | None = None
     """Where its images are now, if they were moved."""
 
+    json: bool = False
+    """Print the accuracies as JSON."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
@@ -140,7 +143,7 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
                 wide.print(plan_table(plan, costs))
             return 0
         case Evaluate():
-            return evaluate(command.run_dir, command.data_dir, console)
+            return evaluate(command.run_dir, command.data_dir, console, json=command.json)
         case Replay():
             return replay(command.run_dir, command.data_dir, console)
         case Recipes():

@@ -11,20 +11,17 @@ from workers import schedule
 from workers.data.feed import Feed
 from workers.data.prepared import Prepared
 from workers.job import Job
-from workers.schedule import Schedule, Split
+from workers.schedule import Schedule
 
 
 def schedule_of(config: Config, feed: Feed) -> Schedule:
     """All turns of a run."""
-    turns: dict[Split, int] = {"test": feed.eval_steps("test")}
-    if config.data.val_split > 0:
-        turns["val"] = feed.eval_steps("val")
     return schedule.training(
         epochs=config.optim.epochs,
         steps_per_epoch=feed.steps_per_epoch,
         max_steps=config.optim.max_steps,
         eval_every=config.run.eval_every,
-        eval_turns=turns,
+        eval_turns={split: feed.eval_steps(split) for split in feed.splits},
     )
 
 

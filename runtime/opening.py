@@ -13,6 +13,7 @@ from rich.console import Console
 
 from runtime import config as configs
 from runtime.changes import changes, check
+from runtime.classes import write_classes
 from runtime.config import Config, Device
 from runtime.devices import portion_of
 from runtime.job import schedule_of
@@ -133,6 +134,7 @@ def claim(opened: Opened) -> None:
         run_dir.lock()
         if not opened.complete:
             resumption.write(ready.config)
+    write_classes(run_dir.root, Prepared(ready.data).classes)
     if not run_dir.plan.exists():
         _write_plan(run_dir, ready)
 

@@ -8,6 +8,7 @@ from comm.decoding import content, decoded
 from comm.errors import BadInput, Damaged
 from partition.plan import Plan
 from runtime import config as configs
+from runtime.classes import changed_classes
 from runtime.config import Config
 from runtime.run_dir import RunDir
 from workers.data.batches import check_batches
@@ -71,6 +72,8 @@ def moved(root: Path, config: Config, plan: Plan, data_dir: Path | None) -> tupl
         data=dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir),
     )
     data = prepare(config.data)
-    if Prepared(data).spec != plan.data:
-        raise BadInput([f"{root}: its images are not those it was trained with"])
+    found = Prepared(data)
+    if found.spec != plan.data:
+        changed = changed_classes(root, found.classes)
+        raise BadInput([f"{root}: its images are not those it was trained with", *changed])
     return config, data

@@ -1,9 +1,11 @@
 """Where a run leaves its traces.
 
 config.json    plan.json  plan.txt              how it was set up
+classes.json                                    the names of the classes (runtime.classes)
 modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
 checkpoints/turn-0000790/k0g0.safetensors …
 resumes.jsonl                                   how it went on, each time
+history.csv                                     its evaluations, beside the clock
 summary.json   summary.txt                      how it ended
 
 Every file is written aside and renamed, but for metrics and logs, which grow line by line.
@@ -45,6 +47,10 @@ class RunDir:
     @property
     def resumes(self) -> Path:
         return self.root / "resumes.jsonl"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.csv"
 
     @property
     def summary_text(self) -> Path:

@@ -6,33 +6,30 @@ torchrun's store.
 
 Of exit codes torchrun lets little through. Its own is 1 whenever one of ours is not 0, which its
 report shows. On Ctrl-C and SIGTERM it passes the signal on, waits for us (`--shutdown-timeout`, 30
-s), and ends with 1 and a traceback of its own, however well we have stopped.
+s), and ends with 1 and a traceback of its own, however well we have stopped; a second Ctrl-C has it
+ask again, and wait again.
 """
 
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Thread
 from time import sleep
 
-import msgspec
 from rich.console import Console
 
 from comm.errors import BadInput, LociError, ModuleFailed, PeerLost
 from comm.rendezvous import Store, torchrun_store
-from comm.telemetry import Evaluated, Report
+from runtime.board import Board
 from runtime.config import Config
-from runtime.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from runtime.exits import EXIT_FAILED, EXIT_STOPPED
 from runtime.measured import ASKED
 from runtime.member import work
 from runtime.opening import Opened, checked, claim, settled
 from runtime.refusal import refuse
 from runtime.resuming import going_on
 from runtime.run_dir import RunDir
-from runtime.summary import FINISHED, STOPPED, results_line, summarise
 from runtime.unison import agree_to_begin
 from runtime.world import World
 
@@ -61,13 +58,13 @@ def train_under_torchrun(config: Config, console: Console) -> int:
 
 
 def _run(opened: Opened, world: World, console: Console | None) -> int:
+    if console and not opened.complete:
+        claim(opened)
+        _memory(world).set(NAMED, str(opened.run_dir.root))
     if console:
         console.print(opened.line)
     if opened.complete:
         return 0
-    if console:
-        claim(opened)
-        _memory(world).set(NAMED, str(opened.run_dir.root))
     ready = opened.ready
     ticket = opened.ticket(
         rank=world.rank,
@@ -76,9 +73,9 @@ def _run(opened: Opened, world: World, console: Console | None) -> int:
         run_id=world.run_id,
         generation=world.generation,
     )
-    board = _Board(opened, console)
+    board = Board(opened, console)
     work(ticket, ready.plan, ready.config, tell=board.open, after=board.finish)
-    return EXIT_INTERRUPTED if board.stopped else 0
+    return EXIT_STOPPED if board.stopped else 0
 
 
 def _explain(error: BaseException) -> None:
@@ -130,53 +127,3 @@ def _checked(config: Config, world: World) -> Opened:
             "plan, and give the cut that it names"
         )
     return checked(config, writes=world.rank == 0, expect=tuple(problems))
-
-
-class _Board:
-    """Evaluations on their way from the module that counts to rank 0, which prints them."""
-
-    def __init__(self, opened: Opened, console: Console | None) -> None:
-        self._opened, self._console = opened, console
-        self._told = 0
-        self._ended = Event()
-        self.stopped = False
-        self._printer: Thread | None = None
-
-    def open(self, store: Store) -> Callable[[Report], None]:
-        """Begin to print at rank 0; how this process tells its evaluations."""
-        if self._console is not None:
-            self._printer = Thread(target=self._print, args=(store, self._console), daemon=True)
-            self._printer.start()
-
-        def tell(report: Report) -> None:
-            if isinstance(report, Evaluated):
-                store.set(f"evaluated/{self._told}", msgspec.json.encode(report).decode())
-                self._told += 1
-
-        return tell
-
-    def _print(self, store: Store, console: Console) -> None:
-        number = 0
-        while True:
-            ended = self._ended.wait(0.5)
-            while store.check([f"evaluated/{number}"]):
-                text = store.get(f"evaluated/{number}")
-                console.print(results_line(msgspec.json.decode(text, type=Evaluated)))
-                number += 1
-            if ended:
-                break
-
-    def finish(self, store: Store, rank: int, stopped: bool) -> None:
-        """Say that this rank is done; rank 0 waits for all of them and writes the summary."""
-        self.stopped = stopped
-        store.set(f"done/{rank}", "")
-        if self._console is None:
-            return
-        for other in range(self._opened.ready.plan.grid.processes):
-            store.get(f"done/{other}")
-        self._ended.set()
-        if self._printer is not None:
-            self._printer.join(timeout=10)
-        ended = STOPPED if stopped else FINISHED
-        opened = self._opened
-        summarise(opened.run_dir, opened.ready.plan, ended=ended, console=self._console)

@@ -19,7 +19,7 @@ from typing import Any, TextIO, cast
 import msgspec
 
 from runtime.death import die_with_parent
-from runtime.exits import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED
+from runtime.exits import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED
 from runtime.world import World
 
 _now: list["Unison"] = []
@@ -130,7 +130,7 @@ def in_unison(command: Callable[[], int]) -> int:
     except Exception:
         traceback.print_exc()
         code = EXIT_FAILED
-    if unison.agreed or code == EXIT_INTERRUPTED:  # others are interrupted as well
+    if unison.agreed or code == EXIT_STOPPED:  # others are interrupted as well
         return code
     return unison.agree(code)[0]
 

@@ -25,7 +25,7 @@ from workers.step import Inbox
 
 @dataclass(frozen=True)
 class Heard:
-    """The module's input of one turn; when voting, the ballot before it.
+    """The module's input of one turn; in an evaluation, also the ballot of the rows before.
 
     `read` is the turn in which the row before sent it, where that is the reader's choice (replay).
     `save`: all modules write a checkpoint before they take this turn.
@@ -56,7 +56,10 @@ def shared_out(ends: Sequence[Receiver]) -> bool:
 
 
 class Hearing:
-    """One module's ears. k0g0 alone consults `asked_to_stop` and `due_to_save`, for all modules."""
+    """Receives one module's input, turn after turn.
+
+    k0g0 alone consults `asked_to_stop` and `due_to_save`, for all modules.
+    """
 
     def __init__(
         self,
@@ -96,7 +99,7 @@ class Hearing:
         return Heard(self.inbox(turn, features, inputs, turn.step), ballot, save=save)
 
     def done(self) -> Generator[Wait, None, Stop | None]:
-        """After the last turn: nothing is left to hear."""
+        """After the last turn: nothing is left to receive."""
         yield from ()
         return None
 
@@ -125,7 +128,7 @@ class Hearing:
             rows = part.stop - part.start
             if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
                 raise WrongMessage(
-                    f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
+                    f"{end.route}: {message.rows} samples ({message.flags!r}) arrived for {turn}, "
                     f"expected {rows}"
                 )
 

@@ -25,7 +25,7 @@ class Recorder(Protocol):
         ...
 
     def result(self, turn: int, result: Result) -> None:
-        """One evaluation; only the module that counts the votes says this."""
+        """One evaluation; called for the module that counts right answers alone."""
         ...
 
 

@@ -1,10 +1,10 @@
-"""A step's words carried out: what leaves the module is sent, what it waits for is received.
+"""A step's requests carried out: what leaves the module is sent, what it asks for is received.
 
-Every wait is put down to the peer it is for.
+The time of every wait is added up for the peer that was waited for.
 """
 
 from collections.abc import Generator, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Travel:
-    """One module's roads to the others, through its `ports`, to `peers` of them in its row.
+    """One module's way to the others, through its `ports`, to `peers` of them in its row.
 
     `aside` sums the seconds of a turn that do not count; `flags` go with everything that is sent.
     """
@@ -107,20 +107,25 @@ class Travel:
         return result
 
     def timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
-        """Let `waits` happen, and put the time of each down to the peer it is for."""
-        doing, began, peer = self.state.doing, 0.0, ""
+        """Let `waits` happen, and put the time of each down to the peer it is for.
+
+        What is done between two of them, like packing a message, is the module's own time.
+        """
+        doing, began = self.state.doing, 0.0
+        wait: Wait | None = None
         while True:
             try:
-                wait = next(waits)  # returns from the wait before, and may block in it
+                following = next(waits)  # returns from the wait before, and may block in it
             except StopIteration as end:
                 result: T = end.value
                 break
             finally:
-                if peer:
+                if wait is not None:
+                    over = monotonic() if wait.over is None else wait.over
                     waited = self.state.waited
-                    waited[peer] = waited.get(peer, 0.0) + perf_counter() - began
+                    waited[wait.peer] = waited.get(wait.peer, 0.0) + over - began
+            wait, began = following, monotonic()
             self.state.waits(wait)
-            began, peer = perf_counter(), wait.peer
             yield wait
         self.state.does(doing)
         return result

@@ -1,7 +1,7 @@
-"""One module's life: turn after turn, it hears, learns, says, and writes down.
+"""One module's life: turn after turn it receives its input, learns, sends, and records.
 
     receive    features of the row before                          row 0: permit, and the images
-    learn      drive the method's step: send ahead, exchange …     evaluation: vote
+    learn      drive the method's step: send ahead, exchange …     evaluation: forward alone
     update     backward, clip, SGD                                 evaluation: fill in the ballot
     record     one line; a checkpoint where one is due (see `workers.saving`)
 
@@ -29,7 +29,7 @@ from workers.replay import Rereading
 from workers.replicas import add_up
 from workers.saving import Saving
 from workers.schedule import Turn
-from workers.state import DONE, State
+from workers.state import DONE, EVALUATING, State
 from workers.travel import Travel
 from workers.update import advance, backward
 
@@ -103,7 +103,7 @@ class Worker:
             began = perf_counter()
             stop = yield from self.travel.timed(self.hearing.done())
             self.stopped_at = stop.turn if stop else None
-            self.state.seconds += perf_counter() - began
+            self.state.rested(perf_counter() - began)
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
         last = self.state.turn
         if end > self.job.start and last is not None:
@@ -164,7 +164,7 @@ class Worker:
 
     def _vote(self, turn: Turn, heard: Heard) -> Waits:
         assert turn.split is not None
-        self.state.does("voting")
+        self.state.does(EVALUATING)
         self.module.eval()
         features, ballot = yield from self._voice(turn, heard)
         yield from self.travel.spread(turn, heard.inbox, self.ports.ahead, features, ballot)
@@ -190,7 +190,7 @@ class Worker:
         if turn.first:
             self._tally = self._new_tally()
         if not torch.isfinite(ballot).all():
-            raise Diverged("a vote is not finite; try a lower --lr or --clip-norm")
+            raise Diverged("an output is not finite; try a lower --lr or --clip-norm")
         labels = self.job.feed.eval_labels(turn.split, turn.batch).to(ballot.device)
         self._tally.add(ballot, labels, own)
         if turn.last:

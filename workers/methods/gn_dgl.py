@@ -1,12 +1,14 @@
 """Group-wise decoupled greedy learning: cut in depth and in width (GN-DGL)."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from partition.build import LocalModule
 from partition.wiring import Share, Tail
+from workers.ballot import Reported
 from workers.methods.local import Auxiliary, Peers
 from workers.step import Inbox, Lesson, Step, send_ahead
 
@@ -14,6 +16,8 @@ from workers.step import Inbox, Lesson, Step, send_ahead
 @dataclass(frozen=True, kw_only=True)
 class GNDGL(Auxiliary, Peers):
     """GN-DGL: every neuron group of every row learns alone, and looks at its peers."""
+
+    reports: ClassVar[Reported] = "ensemble"
 
     share: Share = "pooled"
     diversity: float = 0.5

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch.nn.functional import softmax
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.wiring import AuxiliaryKind, Share, Tail, Wiring
+from workers.ballot import Reported
 from workers.data.config import DataConfig
 from workers.losses import diversity
 from workers.step import Inbox, Step, Vote, exchange
@@ -19,6 +20,8 @@ from workers.step import Inbox, Step, Vote, exchange
 
 class Local:
     """A method that grid and dataset leave as it is, and that has nothing wrong by itself."""
+
+    reports: ClassVar[Reported] = "network"
 
     def wiring(self) -> Wiring:
         """The forward route, nothing else."""

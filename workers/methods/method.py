@@ -1,7 +1,7 @@
 """What a learning rule must offer. A method is a frozen dataclass: configuration, help, factory."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -9,12 +9,18 @@ from torch import Tensor
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.wiring import Wiring
+from workers.ballot import Reported
 from workers.data.config import DataConfig
 from workers.step import Inbox, Lesson, Step, Vote
 
 
 class Method(Protocol):
-    """One learning rule, written once for any number of processes."""
+    """One learning rule, written once for any number of processes.
+
+    `reports` says which accuracy its paper reports: the network's own answer, or the ensemble's.
+    """
+
+    reports: ClassVar[Reported]
 
     def wiring(self) -> Wiring:
         """What the planner must build and connect."""
