@@ -145,13 +145,14 @@ def settled(config: Config, *, local_processes: int | None = None) -> Config:
     The one of a run to be resumed is what `going_on` says of it, and what was given beside it. Of
     the run's processes there are `local_processes` on this host: all, if not given.
     """
-    if config.run.resume is not None:
-        check(changes(going_on(config.run.resume), config))
-        run = dataclasses.replace(config.run, device=_device(config.run.device))
-        return dataclasses.replace(config, run=run)
-    name = f"{configs.name_of(config.method)}-{config.grid.network}"
     run, data = config.run, config.data
     device = _device(run.device)
+    data = dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute())
+    if run.resume is not None:
+        config = dataclasses.replace(config, data=data, run=dataclasses.replace(run, device=device))
+        check(changes(going_on(run.resume), config))
+        return config
+    name = f"{configs.name_of(config.method)}-{config.grid.network}"
     processes = local_processes or max(1, sum(config.grid.processes_per_row))
     layout = run.memory_format
     if layout == "auto":
@@ -159,7 +160,7 @@ def settled(config: Config, *, local_processes: int | None = None) -> Config:
     return dataclasses.replace(
         config,
         method=config.method.settled(config.grid, data),
-        data=dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute()),
+        data=data,
         run=dataclasses.replace(
             run,
             run_dir=run.run_dir or default_run_dir(name),
