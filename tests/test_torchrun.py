@@ -72,14 +72,15 @@ def test_all_go_on_from_one_batch_or_from_none() -> None:
 
 def test_everything_that_is_wrong_is_said_once(tmp_path: Path) -> None:
     """Whichever process is the first to end, upon which torchrun ends the others."""
-    program, words = (*TORCHRUN, "--nproc-per-node", "3", LAUNCH), (*GRID, "--cuts", "time")
+    program = (*TORCHRUN, "--nproc-per-node", "2", LAUNCH)
+    words = (*GRID, "--depth", "1", "--cuts", "time")
     with started(*words, program=program, cwd=tmp_path) as run:
         ended = run.end()
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
     assert ended.code == 1 and re.search(r"exitcode +: 2 ", ended.err), ended.err
     said = [line for line in ended.err.splitlines() if "error: " in line]
     assert said == [
-        "error: torchrun started 3 processes, the grid has 2: torchrun --nproc-per-node 2 "
+        "error: torchrun started 2 processes, the grid has 1: torchrun --nproc-per-node 1 "
         f"launch.py {shlex.join(words)}",
         "error: --cuts time: every process would measure for itself. Measure once with launch.py "
         "plan, and give the cut that it names",
