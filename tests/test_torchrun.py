@@ -51,6 +51,11 @@ FINE, BAD = found(0), found(2, "error: one\nerror: two\n")
             "ranks 1, 2 on b and c: error: one\n",
         ),
         ([found(2, "error: two\n"), FINE, BAD], 2, "rank 2 on a: error: one\n"),
+        (
+            [FINE, BAD, found(2, "error: one\nerror: three\n")],
+            2,
+            "rank 1 on a: error: one\nrank 1 on a: error: two\nrank 2 on a: error: three\n",
+        ),
         ([found(1, "Trace\n"), found(2, "error: one\n")], 2, "rank 1 on a: error: one\n"),
         ([FINE, found(1)], 1, ""),
     ],
