@@ -29,7 +29,7 @@ from runtime.member import work
 from runtime.opening import Opened, checked, claim, settled
 from runtime.refusal import refuse
 from runtime.run_dir import RunDir
-from runtime.unison import agree_to_begin
+from runtime.unison import agree_to_begin, in_turn
 from runtime.world import World
 
 ECHO_WAITS = 1.0  # seconds, in which torchrun ends a process that only has lost another one
@@ -39,7 +39,8 @@ NAMED = "run-dir"  # the key of its name in the store, for when torchrun starts 
 def train_under_torchrun(config: Config, console: Console) -> int:
     """Be one process of the run; the exit code. Raises BadInput before any process begins."""
     world = World.read()
-    opened = _checked(config, world)
+    with in_turn():
+        opened = _checked(config, world)
     code, first = agree_to_begin(str(opened.run_dir.root), opened.start)
     if code:
         return code

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.unison import Found, verdict
+from runtime.found import Found, verdict
 from tests.runs import ROOT, TORCHRUN, Run, lines, started, until
 
 GRID = (
@@ -103,13 +103,30 @@ def test_a_word_that_is_unknown_is_answered_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> str:
-    """The command, on a host where rank 1 has no room for the prepared images."""
+    """The command, on a host where rank 1 has no room for the prepared images.
+
+    Its ranks write down when they begin to check, and when rank 0, which takes long, has checked.
+    """
     program = tmp_path / "launch.py"
-    program.write_text(
-        "import os, runpy\n"
-        "if os.environ['RANK'] == '1': os.environ['LOCI_CACHE'] = '/proc/none'\n"
-        f"runpy.run_path({LAUNCH!r}, run_name='__main__')\n"
-    )
+    program.write_text(f"""
+import os, runpy, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from runtime import torchrun
+check, rank = torchrun._checked, os.environ["RANK"]
+if rank == "1":
+    os.environ["LOCI_CACHE"] = "/proc/none"
+def say(word):
+    with open("order", "a") as file:
+        file.write(f"{{rank}} {{word}}\\n")
+def checked(*known):
+    say("begins")
+    if rank == "0":
+        time.sleep(1)
+        say("has checked")
+    return check(*known)
+torchrun._checked = checked
+runpy.run_path({LAUNCH!r}, run_name="__main__")
+""")
     return str(program)
 
 
@@ -125,6 +142,8 @@ def test_what_one_rank_alone_finds_ends_all_before_anything_is_written(
     assert said[0].startswith(start)
     assert re.search(r"exitcode +: 2 ", ended.err), ended.err
     assert not (tmp_path / "runs").exists()
+    order = (tmp_path / "order").read_text().splitlines()
+    assert order == ["0 begins", "0 has checked", "1 begins"]
 
 
 def test_a_failure_that_is_not_ours_ends_all_at_once(tmp_path: Path) -> None:
