@@ -30,6 +30,7 @@ def main() -> int:
 def command() -> int:
     """Run it as this process alone."""
     from comm.errors import BadInput
+    from runtime.exits import EXIT_STOPPED
     from runtime.interrupts import interruptible
     from runtime.refusal import refuse
 
@@ -37,12 +38,14 @@ def command() -> int:
     try:
         with ExitStack() as stack:
             stack.enter_context(interruptible())
-            from runtime.processes import warm_up
             from runtime.session import session
             from runtime.shortcuts import starts_processes
 
             if starts_processes(arguments):
+                from runtime.fork_server import end_servers, warm_up
+
                 stack.enter_context(session())
+                stack.callback(end_servers)
                 warm_up()  # imports torch while this process does the same
             from runtime.commands import run
 
@@ -50,7 +53,7 @@ def command() -> int:
     except BadInput as error:
         return refuse(error)
     except KeyboardInterrupt:  # before there was a run that could end at a step
-        return 130
+        return EXIT_STOPPED
 
 
 if __name__ == "__main__":

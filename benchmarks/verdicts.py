@@ -4,13 +4,13 @@ import signal
 from dataclasses import dataclass
 
 from benchmarks.hits import Hit
-from runtime.exits import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED
+from runtime.exits import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED
 
 BEYOND = 2.0  # seconds beyond --stall that nothing may take
 ENDS = {
     0: "finished",
     EXIT_FAILED: "failed",
-    EXIT_INTERRUPTED: "stopped",
+    EXIT_STOPPED: "stopped",
     -signal.SIGKILL: "killed",
 }
 

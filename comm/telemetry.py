@@ -44,9 +44,17 @@ class ModuleBeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A process is alive; `resident` is its memory in bytes."""
+    """A process is alive; `resident` is its memory in bytes.
+
+    `doing` says what it does as a whole, for `still` seconds; `waiting`, that only other processes
+    can end that; `asked`, that somebody has asked this process to end the run.
+    """
 
     rank: int
+    doing: str
+    waiting: bool
+    still: float
+    asked: bool
     modules: list[ModuleBeat]
     resident: int
 

@@ -6,6 +6,7 @@ from time import monotonic
 import psutil
 
 from comm.telemetry import Beat, ModuleBeat
+from runtime.phase import Phase
 from workers.state import DONE, State
 
 
@@ -31,10 +32,14 @@ def module_beat(state: State) -> ModuleBeat:
     )
 
 
-def beat(rank: int, states: Sequence[State]) -> Beat:
-    """The heartbeat of a process."""
+def beat(rank: int, phase: Phase, states: Sequence[State], *, asked: bool) -> Beat:
+    """The heartbeat of a process; `asked`: it was asked to end the run."""
     return Beat(
         rank=rank,
+        doing=phase.doing,
+        waiting=phase.waiting,
+        still=phase.still(),
+        asked=asked,
         modules=[module_beat(state) for state in states],
         resident=psutil.Process().memory_info().rss,
     )

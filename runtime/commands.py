@@ -1,5 +1,6 @@
 """The commands, read from types: their help, their checks, and what each does."""
 
+import dataclasses
 import json
 import sys
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from comm.errors import BadInput, LociError
 from runtime.config import Config
 from runtime.evaluate import evaluate
 from runtime.lockstep import train_in_lockstep
-from runtime.opening import recorded, settled
+from runtime.opening import settled
 from runtime.ready import make_ready
 from runtime.recipes import expanded, listing
+from runtime.recorded import recorded
 from runtime.refusal import refuse
 from runtime.replay import replay
+from runtime.resuming import going_on
 from runtime.table import plan_table
 from runtime.torchrun import train_under_torchrun
 from runtime.train import train_here
@@ -70,6 +73,12 @@ class Recipes:
     """Show only those with all of these in their names, and their command lines."""
 
 
+STYLE = (
+    tyro.conf.CascadeSubcommandArgs,
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.DisallowNone,
+)
 PIPED = 240  # columns of a table that no terminal bounds
 
 Command = (
@@ -85,23 +94,28 @@ def run(arguments: list[str]) -> int:
     """Parse and run one command line; the exit code."""
     console = Console(soft_wrap=True)
     try:
-        command = tyro.cli(
+        words = expanded(arguments)
+        command: Command = tyro.cli(
             Command,  # pyright: ignore[reportArgumentType]
             prog="launch.py",
-            args=expanded(arguments),
-            config=(
-                tyro.conf.CascadeSubcommandArgs,
-                tyro.conf.OmitArgPrefixes,
-                tyro.conf.FlagCreatePairsOff,
-                tyro.conf.DisallowNone,
-            ),
+            args=words,
+            config=STYLE,
         )
+        if isinstance(command, Train) and command.run.resume is not None:
+            command = _going_on(command.run.resume, words[1:])
         return _do(command, console)
     except BadInput as error:
         return refuse(error)
     except LociError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def _going_on(root: Path, words: list[str]) -> Train:
+    """The run in `root` as it was set up, but for what is given: its settings are the defaults."""
+    config = going_on(root)
+    parts = {part.name: getattr(config, part.name) for part in dataclasses.fields(Config)}
+    return tyro.cli(Train, prog="launch.py train", args=words, default=Train(**parts), config=STYLE)
 
 
 def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Console) -> int:

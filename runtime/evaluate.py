@@ -4,17 +4,19 @@ import dataclasses
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from comm.errors import BadInput
-from runtime.devices import device_name, portion_of, settle
+from runtime.devices import at_hand, device_name, portion_of, settle
 from runtime.job import job_of
-from runtime.opening import moved, recorded
+from runtime.recorded import moved, recorded
 from runtime.run_dir import RunDir
 from runtime.silence import Silence
 from runtime.summary import results_table
-from workers import checkpoint, schedule
+from workers import schedule
 from workers.drive import drive
 from workers.grid import hire
+from workers.shelf import Shelf
 
 
 def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
@@ -24,11 +26,17 @@ def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
     """
     run_dir = RunDir(root)
     config, plan = recorded(root)
-    found = checkpoint.complete_turns(run_dir.checkpoints, plan.grid, plan.digest)
-    if not found:
-        raise BadInput([f"{root}: the run has no complete checkpoint yet"])
-    last = found[-1]
-    device = settle(portion_of(0, 1, config.run.threads), device_name(config.run.device, 0))
+    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).newest()
+    last = found.note
+    if last is None:
+        raise BadInput([*found.words, f"{root}: the run has no complete checkpoint"])
+    for word in found.words:
+        console.print(Text(word))
+    name = at_hand(config.run.device)
+    if name != config.run.device:
+        console.print("the run was made on a GPU, and torch sees none here: evaluated on the CPU")
+    threads = (config.run.threads or 0) * plan.grid.processes  # as many as all of it had
+    device = settle(portion_of(0, 1, threads or None), device_name(name, 0))
     config, data = moved(root, config, plan, data_dir)
     job = job_of(config, plan, data, device, last.turn)
     turns = schedule.evaluation(

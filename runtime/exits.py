@@ -1,5 +1,5 @@
-"""The exit codes of a command; 0 is fine."""
+"""Exit codes, of commands and of worker processes."""
 
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130  # as a shell says of what Ctrl-C has ended
+EXIT_FAILED = 1  # while running
+EXIT_BAD_INPUT = 2  # nothing was started
+EXIT_STOPPED = 130  # before its end, as somebody asked: what a shell says of Ctrl-C

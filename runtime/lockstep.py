@@ -3,10 +3,8 @@
 The same workers, methods and numbers as with one process each; only the transport is memory.
 """
 
-import signal
 import sys
 from contextlib import ExitStack
-from types import FrameType
 
 import torch
 from rich.console import Console
@@ -15,7 +13,8 @@ from comm.errors import ModuleFailed
 from comm.telemetry import Evaluated
 from runtime.config import Config
 from runtime.devices import device_name, portion_of, settle
-from runtime.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from runtime.exits import EXIT_FAILED, EXIT_STOPPED
+from runtime.interrupts import Requests
 from runtime.job import job_of
 from runtime.member import write_timings
 from runtime.opening import open_run, settled
@@ -35,19 +34,13 @@ def train_in_lockstep(config: Config, console: Console) -> int:
     # As many threads as each process of the grid would have: sums are then added in one order.
     threads = portion_of(0, ready.plan.grid.processes, run.threads).threads
     device = settle(portion_of(0, 1, threads), device_name(run.device, 0))
-    asked: list[int] = []
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
 
     def tell(result: Evaluated) -> None:
         console.print(results_line(result))
 
-    before = signal.signal(signal.SIGINT, interrupted)
     try:
         with ExitStack() as stack:
+            requests = stack.enter_context(Requests(at_once=_interrupt))
             stack.enter_context(torch.autograd.set_detect_anomaly(True))
             job = job_of(ready.config, ready.plan, ready.data, device, opened.start)
             recorders = {
@@ -56,14 +49,17 @@ def train_in_lockstep(config: Config, console: Console) -> int:
                 )
                 for address in ready.plan.grid
             }
-            workers = hire(job, recorders, asked_to_stop=lambda: bool(asked))
+            workers = hire(job, recorders, asked_to_stop=lambda: requests.asked)
             drive(workers)
             write_timings(run_dir, 0, workers)
     except ModuleFailed as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
-    finally:
-        signal.signal(signal.SIGINT, before)
-    ended = STOPPED if asked else FINISHED
-    summarise(run_dir, ready.plan, ended=ended, console=console)
-    return EXIT_INTERRUPTED if asked else 0
+    stopped = any(worker.stopped_at is not None for worker in workers)
+    summarise(run_dir, ready.plan, ended=STOPPED if stopped else FINISHED, console=console)
+    return EXIT_STOPPED if stopped else 0
+
+
+def _interrupt() -> None:
+    """There is no other process that could be ended: what is being computed here is given up."""
+    raise KeyboardInterrupt

@@ -1,5 +1,7 @@
 """How a run ended: one file, one table."""
 
+import io
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,50 +10,16 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from comm.errors import NotWritten
 from comm.telemetry import Evaluated
 from partition.plan import Plan
 from runtime.run_dir import RunDir
 from runtime.table import size
+from runtime.traces import Timing, traces
 from workers.aside import replace
 
 FINISHED = "finished"
 STOPPED = "stopped as asked"
-
-
-class Timing(msgspec.Struct, kw_only=True):
-    """A module's `timing.json`, as far as the table needs it."""
-
-    rank: int
-    resident: int
-    images: int
-    seconds: float
-    learning: float
-    waited: dict[str, float]
-    step: int
-    turns: int
-
-
-class _Line(msgspec.Struct):
-    evaluation: Any = None
-
-
-def evaluations(run_dir: RunDir, plan: Plan) -> list[dict[str, Any]]:
-    """Every evaluation of a run, oldest first, from the metrics of the module that counts."""
-    path = run_dir.module(plan.grid.rows[-1][0]) / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = (msgspec.json.decode(line, type=_Line) for line in path.read_bytes().splitlines())
-    return [line.evaluation for line in lines if line.evaluation is not None]
-
-
-def timings(run_dir: RunDir, plan: Plan) -> dict[str, Timing]:
-    """What each module measured of itself, by address."""
-    found: dict[str, Timing] = {}
-    for address in plan.grid:
-        path = run_dir.module(address) / "timing.json"
-        if path.exists():
-            found[str(address)] = msgspec.json.decode(path.read_bytes(), type=Timing)
-    return found
 
 
 def _percent(value: float | None) -> str:
@@ -110,21 +78,31 @@ def modules_table(found: dict[str, Timing]) -> RenderableType:
 
 
 def summarise(run_dir: RunDir, plan: Plan, *, ended: str, console: Console) -> None:
-    """Write summary.json and summary.txt, and print the table."""
-    results, found = evaluations(run_dir, plan), timings(run_dir, plan)
+    """Write summary.json and summary.txt, and print the table.
+
+    What can not be read is left out, with a word; a summary that can not be written is printed.
+    """
+    left = traces(run_dir, plan)
+    results, found = left.evaluations, left.timings
     parts: list[RenderableType] = []
     if results:
         parts += [results_table(results[-10:]), Text()]
     if found:
         parts += [modules_table(found), Text()]
+    parts += map(Text, left.words)
     parts.append(Text(f"{ended}; everything is in {run_dir.root}"))
     whole = Group(*parts)
     written = {
         "ended": ended,
         "evaluations": results,
         "modules": {address: msgspec.to_builtins(timing) for address, timing in found.items()},
+        "words": left.words,
     }
-    replace(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
-    with (run_dir.root / "summary.txt").open("w") as file:
-        Console(file=file, width=120).print(whole)
+    text = io.StringIO()
+    Console(file=text, width=120).print(whole)
     console.print(whole)
+    try:
+        replace(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
+        replace(run_dir.summary_text, text.getvalue().encode())
+    except NotWritten as error:
+        print(f"the summary stands here alone: {error}", file=sys.stderr)

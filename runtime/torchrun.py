@@ -22,12 +22,13 @@ from rich.console import Console
 from comm.errors import BadInput, LociError, ModuleFailed, PeerLost
 from comm.rendezvous import Store, torchrun_store
 from runtime.board import Board
-from runtime.config import Config, RunConfig
-from runtime.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from runtime.config import Config
+from runtime.exits import EXIT_FAILED, EXIT_STOPPED
 from runtime.measured import ASKED
 from runtime.member import work
 from runtime.opening import Opened, checked, claim, settled
 from runtime.refusal import refuse
+from runtime.resuming import going_on
 from runtime.run_dir import RunDir
 from runtime.unison import agree_to_begin, in_turn
 from runtime.world import World
@@ -75,7 +76,7 @@ def _run(opened: Opened, world: World, console: Console | None) -> int:
     )
     board = Board(opened, console)
     work(ticket, ready.plan, ready.config, tell=board.open, after=board.finish)
-    return EXIT_INTERRUPTED if board.stopped else 0
+    return EXIT_STOPPED if board.stopped else 0
 
 
 def _explain(error: BaseException) -> None:
@@ -112,8 +113,8 @@ def _checked(config: Config, world: World) -> Opened:
                 "or leave TORCH_DISABLE_SHARE_RDZV_TCP_STORE out"
             )
         if root is not None and RunDir(root).config.exists():
-            config = Config(run=RunConfig(resume=root))
-    config = settled(config)
+            config = going_on(root)
+    config = settled(config, local_processes=world.local_processes)
     wanted = sum(config.grid.processes_per_row)
     if wanted != world.processes:
         command = " ".join(sys.argv[1:])

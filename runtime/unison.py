@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import msgspec
 
 from runtime.death import die_with_parent
-from runtime.exits import EXIT_FAILED, EXIT_INTERRUPTED
+from runtime.exits import EXIT_FAILED, EXIT_STOPPED
 from runtime.found import Found, verdict
 from runtime.world import World
 
@@ -121,7 +121,7 @@ def in_unison(command: Callable[[], int]) -> int:
     except Exception:
         traceback.print_exc()
         code = EXIT_FAILED
-    if unison.agreed or code == EXIT_INTERRUPTED:  # others are interrupted as well
+    if unison.agreed or code == EXIT_STOPPED:  # others are interrupted as well
         return code
     return unison.agree(code)[0]
 

@@ -325,11 +325,23 @@ def test_a_run_directory_that_holds_another_run_is_left_alone(
     assert before == {path: path.stat().st_mtime_ns for path in held.rglob("*")}
 
 
-@pytest.mark.parametrize("more", ["--epochs 3", "--run-dir elsewhere", "dgl", "--seed 1"])
-def test_resuming_takes_no_other_settings(refused: type[Refused], held: Path, more: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("--run-dir elsewhere", ("--run-dir elsewhere (before: --run-dir ",)),
+        ("dgl", ("--method dgl (before: --method gn-dgl)",)),
+        ("--seed 1 --lr 3", ("--lr 3.0 (before: no --lr)", "--seed 1 (before: --seed 0)")),
+    ],
+    ids=["place", "method", "two"],
+)
+def test_resuming_takes_no_other_settings(
+    refused: type[Refused], held: Path, more: str, named: tuple[str, ...]
+) -> None:
     answer = refused("train", *more.split(), "--resume", held)
     assert answer.code == 2
-    assert "takes its settings from the run" in answer.err and "leave out all others" in answer.err
+    (problem,) = answer.problems
+    assert "takes its settings from the run it goes on with: leave out --" in problem
+    assert all(words in problem for words in named), problem
 
 
 def test_evaluating_nothing_is_refused(refused: type[Refused], tmp_path: Path) -> None:

@@ -33,17 +33,22 @@ T = TypeVar("T")
 class Travel:
     """One module's roads to the others, through its `ports`, to `peers` of them in its row.
 
-    `aside` sums the seconds of a turn that do not count.
+    `aside` sums the seconds of a turn that do not count; `flags` go with everything that is sent.
     """
 
     def __init__(self, module: LocalModule, ports: Ports, state: State, peers: int) -> None:
         self.module, self.ports, self.state = module, ports, state
         self._peers = peers
         self.aside = 0.0
+        self.flags = Flag.NONE
+
+    def begin(self, turn: Turn) -> None:
+        """A turn begins."""
+        self.aside = 0.0
+        self.flags = Flag.NONE if turn.learns else Flag.VOTE
 
     def carry(self, turn: Turn, inbox: Inbox, step: Step[T]) -> Generator[Wait, None, T]:
         """Drive a method's step: carry out what it yields, answer with what arrives."""
-        flags = Flag.NONE if turn.learns else Flag.VOTE
         answer: Any = None
         while True:
             try:
@@ -76,7 +81,9 @@ class Travel:
                     answer = []
                     if self._peers:
                         group = self.ports.groups[name]  # a name that the wiring must know
-                        answer = yield from self.timed(group.exchange(turn.index, tensors, flags))
+                        answer = yield from self.timed(
+                            group.exchange(turn.index, tensors, self.flags)
+                        )
 
     def spread(self, turn: Turn, inbox: Inbox, ends: Sequence[Sender], *tensors: Tensor) -> Waits:
         """The same tensors through every one of `ends`, to replicas their share of them."""
@@ -86,7 +93,7 @@ class Travel:
                 turn=turn.index,
                 step=inbox.step,
                 rows=part.stop - part.start,
-                flags=Flag.NONE if turn.learns else Flag.VOTE,
+                flags=self.flags,
                 tensors=[tensor[part] for tensor in tensors],
             )
             yield from self.timed(send(end, message))
