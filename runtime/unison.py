@@ -70,7 +70,7 @@ class Unison:
         from comm.rendezvous import torchrun_store  # torch is here by now, or will be needed
 
         world = self._world
-        return torchrun_store(f"{world.run_id}/{world.generation}", world.rank, world.processes)
+        return torchrun_store(f"{world.run_id}/{world.generation}", *world.place)
 
     @contextmanager
     def in_turn(self) -> Generator[None]:

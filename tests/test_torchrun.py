@@ -147,7 +147,24 @@ def test_what_one_rank_alone_finds_ends_all_before_anything_is_written(
 
 
 def test_a_failure_that_is_not_ours_ends_all_at_once(tmp_path: Path) -> None:
-    """Also where a peer waits for what never comes."""
+    """Also where a peer waits for what never comes: rank 1 can not even be reached."""
+    program = tmp_path / "launch.py"
+    program.write_text(f"""
+import os, runpy
+if os.environ["RANK"] == "1":
+    os.environ["GLOO_SOCKET_IFNAME"] = "nowhere"
+runpy.run_path({LAUNCH!r}, run_name="__main__")
+""")
+    words = (*TORCHRUN, "--nproc-per-node", "2", str(program))
+    with started(*ENDLESS, "--run-dir", tmp_path / "run", program=words, cwd=tmp_path) as run:
+        ended = run.end()
+        until(lambda: not run.alive(), timeout=1, why="all processes are gone")
+    assert ended.code == 1
+    assert ended.err.count("\nRuntimeError: ") == 1 and "nowhere" in ended.err, ended.err
+    assert re.search(r"exitcode +: 1 ", ended.err), ended.err
+
+
+def test_a_failure_is_told_by_whom_it_befell_and_not_by_those_who_lost_it(tmp_path: Path) -> None:
     blocked = tmp_path / "run" / "modules" / "k1g0"
     blocked.parent.mkdir(parents=True)
     blocked.touch()  # where a folder has to be
@@ -156,9 +173,8 @@ def test_a_failure_that_is_not_ours_ends_all_at_once(tmp_path: Path) -> None:
         ended = run.end()
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
     assert ended.code == 1
-    assert ended.err.count("\nFileExistsError: ") == 1, ended.err
-    assert "lost k1g0" not in ended.err  # its echo
-    assert re.search(r"exitcode +: 1 ", ended.err), ended.err
+    told = [line for line in ended.err.splitlines() if re.match(r"k\dg0 failed", line)]
+    assert len(told) == 1 and told[0].startswith("k1g0 failed at the start: "), ended.err
 
 
 @pytest.mark.parametrize("whom", ["torchrun", "rank 0"])
