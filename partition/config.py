@@ -9,7 +9,7 @@ from partition.networks.block import Style
 class GridConfig:
     """Which network, and how it is cut."""
 
-    network: str = "resnet32"
+    network: str = "auto"
     """mlp, resnet8, resnet20, resnet32, resnet32x2, resnet44, resnet56, resnet110,
     vgg6a, vgg6a-x2, vgg6a-x3, cnn6; for dtp simple_vgg or lenet."""
     widths: tuple[int, ...] | None = None

@@ -1,7 +1,7 @@
 """A whole run as one value: the command line's words, and the run directory's `config.json`."""
 
 import dataclasses
-import math
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,11 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
 
 
+def flag(name: str) -> str:
+    """The command line's word for a field."""
+    return "--" + name.replace("_", "-")
+
+
 def _plain(value: object) -> Any:
     return msgspec.to_builtins(value, enc_hook=str)
 
@@ -69,12 +74,12 @@ def _typed(value: object, kind: type[Any]) -> Any:
 
 
 def to_json(config: Config) -> bytes:
-    """The configuration as readable JSON."""
+    """The configuration as readable JSON. Raises ValueError for NaN and infinity."""
     plain = {
         "method": {"name": name_of(config.method), **_plain(config.method)},
         **{part: _plain(getattr(config, part)) for part in ("grid", "data", "optim", "run")},
     }
-    return msgspec.json.format(msgspec.json.encode(plain))
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def from_json(text: bytes) -> Config:
@@ -103,9 +108,9 @@ def problems(config: Config) -> list[str]:
     if run.save_every < 0:
         found.append(f"--save-every {run.save_every}: 0 (only at the end) or more")
     slept = f"--sleep {' '.join(f'{seconds:g}' for seconds in run.sleep)}"
-    if not all(0 <= seconds < math.inf for seconds in run.sleep):
+    if min(run.sleep, default=0) < 0:
         found.append(f"{slept}: 0 or more seconds")
-    if len(run.sleep) > config.grid.depth:
+    if len(run.sleep) > config.grid.depth > 0:
         found.append(f"{slept}: at most one number for each of {config.grid.depth} rows")
     if run.resume is not None and config.grid.replay:
         found.append("a run with --replay can not go on: its stored batches are gone; train anew")

@@ -5,6 +5,7 @@ The same for a run of our own processes, one under torchrun, and one in lockstep
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from partition.plan import Plan
 from runtime import config as configs
 from runtime.config import Config
 from runtime.job import schedule_of, start_of
+from runtime.memory import memory_problems
 from runtime.ready import Ready, make_ready
 from runtime.run_dir import RunDir, default_run_dir
 from runtime.table import plan_table
@@ -79,15 +81,25 @@ class Opened:
         )
 
 
-def open_run(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:
+def open_run(
+    config: Config,
+    *,
+    writes: bool = True,
+    expect: tuple[str, ...] = (),
+    ranks: Sequence[int] | None = None,
+) -> Opened:
     """Check and claim what is settled. Only one process of a run `writes`, the others rely on it.
 
-    Raises BadInput with every problem, `expect` included, before anything is started.
+    `ranks` are the processes that this host will run; all of them, if nothing is said. Raises
+    BadInput with every problem, `expect` included, before anything is started.
     """
     assert config.run.run_dir is not None
     run_dir, resume = RunDir(config.run.run_dir), config.run.resume is not None
     problems = [*expect, *(run_dir.problems(resume=resume) if writes else ())]
     ready = make_ready(config, expect=problems)
+    hosted = range(ready.plan.grid.processes) if ranks is None else ranks
+    if too_much := memory_problems(ready.plan, hosted):
+        raise BadInput(too_much)
     start = start_of(ready.config, ready.plan)
     if writes:
         _claim(run_dir, ready, start)
@@ -106,8 +118,10 @@ def settled(config: Config) -> Config:
                 [f"--resume {config.run.resume}: no run is recorded there; name a run's directory"]
             )
         return configs.resumed(config, configs.from_json(stored.read_bytes()))
-    name = f"{configs.name_of(config.method)}-{config.grid.network}"
-    run, data = config.run, config.data
+    run, data, grid = config.run, config.data, config.grid
+    if grid.network == "auto":
+        grid = dataclasses.replace(grid, network=config.method.network)
+    name = f"{configs.name_of(config.method)}-{grid.network}"
     device = run.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -116,7 +130,8 @@ def settled(config: Config) -> Config:
         layout = "channels_last" if device == "cpu" else "contiguous"
     return dataclasses.replace(
         config,
-        method=config.method.settled(config.grid, data),
+        method=config.method.settled(grid, data),
+        grid=grid,
         data=dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute()),
         run=dataclasses.replace(
             run,

@@ -123,7 +123,13 @@ def _open(config: Config, launch: Launch) -> Opened:
             "--cuts time: every process would measure for itself. Measure once with launch.py "
             "plan, and give the cut that it names"
         )
-    return open_run(config, writes=launch.rank == 0, expect=tuple(problems))
+    first = launch.rank - launch.local_rank
+    return open_run(
+        config,
+        writes=launch.rank == 0,
+        expect=tuple(problems),
+        ranks=range(first, first + launch.local_processes),
+    )
 
 
 class _Board:

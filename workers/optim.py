@@ -72,9 +72,9 @@ class OptimConfig:
             )
         if self.optimizer == "adam" and (self.momentum, self.nesterov) != (0.9, True):
             yield "--momentum and --no-nesterov are of sgd: leave them out for adam"
-        if self.period is not None and not 0 < self.period < math.inf:
+        if self.period is not None and self.period <= 0:
             yield f"--period {self.period:g}: epochs above 0"
-        if not 0 <= self.floor < math.inf:
+        if self.floor < 0:
             yield f"--floor {self.floor:g}: must not be negative"
         if self.warmup is not None and self.warmup < 0:
             yield f"--warmup {self.warmup}: must not be negative"

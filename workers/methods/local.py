@@ -1,9 +1,8 @@
 """What local methods have in common: their auxiliary nets, and how a row's groups look at peers."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -20,6 +19,8 @@ from workers.step import Inbox, Step, Vote, exchange
 class Local:
     """A method that grid and dataset leave as it is, and that has nothing wrong by itself."""
 
+    network: ClassVar[str] = "resnet32"
+
     def wiring(self) -> Wiring:
         """The forward route, nothing else."""
         return Wiring()
@@ -29,6 +30,10 @@ class Local:
         return self
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """None."""
+        yield from ()
+
+    def notes(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """None."""
         yield from ()
 
@@ -111,9 +116,9 @@ class Peers(Local):
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """Weights that can not be, and what has no effect."""
         yield from super().problems(grid, data)
-        if not 0 <= self.diversity < math.inf:
+        if self.diversity < 0:
             yield f"--diversity {self.diversity:g}: a weight of 0 (off) or more"
-        if not 0 < self.temperature < math.inf:
+        if self.temperature <= 0:
             yield f"--temperature {self.temperature:g}: must be above 0"
         if self.share == "none" and 0 < self.share_ratio < 1:
             yield f"--share-ratio {self.share_ratio:g} is of what is shared: add --share maps"

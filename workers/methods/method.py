@@ -1,7 +1,7 @@
 """What a learning rule must offer. A method is a frozen dataclass: configuration, help, factory."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -14,7 +14,12 @@ from workers.step import Inbox, Lesson, Step, Vote
 
 
 class Method(Protocol):
-    """One learning rule, written once for any number of processes."""
+    """One learning rule, written once for any number of processes.
+
+    `network` is what it trains if no other network is named.
+    """
+
+    network: ClassVar[str]
 
     def wiring(self) -> Wiring:
         """What the planner must build and connect."""
@@ -26,6 +31,10 @@ class Method(Protocol):
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """What is wrong with this configuration, if anything."""
+        ...
+
+    def notes(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """What a person should know of what was settled, in sentences."""
         ...
 
     def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:
