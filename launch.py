@@ -5,11 +5,14 @@ torchrun --nproc-per-node 8 launch.py train gn-dgl …
 python launch.py plan gn-dgl …
 python launch.py evaluate RUN_DIR
 python launch.py recipes
+python launch.py list methods | networks | datasets
 """
 
 import os
+import signal
 import sys
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 
 # The clone's own `comm` before any installed package of that name.
@@ -17,12 +20,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def main() -> int:
-    """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C.
+
+    141 says, as shells do, that nobody reads the output any more.
+    """
+    out = sys.stdout
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="replace")  # for a terminal that has no × or λ
+    try:
+        code = _command(sys.argv[1:])
+        out.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
+def _command(arguments: list[str]) -> int:
     from comm.errors import BadInput
     from runtime.interrupts import interruptible
     from runtime.refusal import refuse
 
-    arguments = sys.argv[1:]
     try:
         with ExitStack() as stack:
             stack.enter_context(interruptible())

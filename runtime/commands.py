@@ -1,21 +1,26 @@
 """The commands, read from types: their help, their checks, and what each does."""
 
 import json
+import platform
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 from rich.console import Console
 
 from comm.errors import BadInput, LociError
+from runtime.catalogue import Kind, catalogue
+from runtime.command_line import parsed
 from runtime.config import Config
 from runtime.evaluate import evaluate
 from runtime.lockstep import train_in_lockstep
 from runtime.opening import recorded, settled
 from runtime.ready import make_ready
-from runtime.recipes import expanded, listing
+from runtime.recipes import listing
 from runtime.refusal import refuse
 from runtime.replay import replay
 from runtime.table import plan_table
@@ -27,7 +32,7 @@ from runtime.train import train_here
 class Train(Config):
     """Train a network as a grid of local modules, each a process of its own.
 
-    --recipe NAME stands for a whole command line; anything given beside it replaces its words.
+    With --recipe NAME by the words of a recipe, which others beside it replace.
     """
 
 
@@ -69,6 +74,14 @@ class Recipes:
     """Show only those with all of these in their names, and their command lines."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List the methods, networks or datasets, with a line each."""
+
+    kind: tyro.conf.Positional[Kind]
+    """What to list."""
+
+
 PIPED = 240  # columns of a table that no terminal bounds
 
 Command = (
@@ -77,6 +90,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
+    | Annotated[List, tyro.conf.subcommand("list")]
 )
 
 
@@ -84,26 +98,27 @@ def run(arguments: list[str]) -> int:
     """Parse and run one command line; the exit code."""
     console = Console(soft_wrap=True)
     try:
-        command = tyro.cli(
-            Command,  # pyright: ignore[reportArgumentType]
-            prog="launch.py",
-            args=expanded(arguments),
-            config=(
-                tyro.conf.CascadeSubcommandArgs,
-                tyro.conf.OmitArgPrefixes,
-                tyro.conf.FlagCreatePairsOff,
-                tyro.conf.DisallowNone,
-            ),
-        )
-        return _do(command, console)
+        if arguments[:1] == ["--version"]:
+            print(version())
+            return 0
+        return _do(parsed(Command, arguments), console)
     except BadInput as error:
         return refuse(error)
+    except SystemExit as end:  # tyro has printed help, or what is wrong with a value
+        return int(end.code or 0)
     except LociError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
-def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Console) -> int:
+def version() -> str:
+    """Loci's version, which its clone knows, and torch's and Python's."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    python = platform.python_version()
+    return f"loci {project['version']} (torch {torch.__version__}, Python {python})"
+
+
+def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes | List, console: Console) -> int:
     match command:
         case Train():
             config = _config(command)
@@ -130,6 +145,9 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
             return replay(command.run_dir, command.data_dir, console)
         case Recipes():
             console.print(listing(command.words), highlight=False)
+            return 0
+        case List():
+            console.print(catalogue(command.kind), highlight=False)
             return 0
 
 

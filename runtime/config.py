@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from comm.errors import BadInput
+from partition.advanced import Advanced
 from partition.config import GridConfig
 from workers.data.config import DataConfig
 from workers.methods import METHODS, AnyMethod, name_of
@@ -22,28 +23,29 @@ class RunConfig:
     """Where and how it runs."""
 
     run_dir: Path | None = None
-    """Where the run leaves its traces. Default: a new folder below runs/."""
+    """Folder for everything that the run writes. Default: a new one below runs/."""
     resume: Path | None = None
     """Go on with the run in this directory, from its last complete checkpoint, as it was set up."""
     seed: int = 0
-    """Of weights, shuffling and augmentation."""
+    """Seed of weights, order of images, and augmentation."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto takes the GPUs if there are any; a process takes GPU (local rank % GPUs)."""
+    """Where to compute. auto: on GPUs if there are any; processes take them in turn."""
     threads: int | None = None
-    """Compute threads per process. Default: the cores of this host, shared out evenly."""
-    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
-    """Layout of maps; auto: channels_last on the CPU, where it is faster."""
+    """Threads of every process. Default: the cores of this host, shared out evenly."""
+    memory_format: Advanced[Literal["auto", "channels_last", "contiguous"]] = "auto"
+    """How maps lie in memory. auto: channels_last on a CPU, where that is faster."""
     debug: bool = False
-    """The whole grid in this one process: breakpoints work, autograd's anomaly detection is on."""
+    """Run the whole grid in this one process: breakpoints work, and autograd's anomaly detection is
+    on."""
     eval_every: int = 1
-    """Evaluate after every so many epochs, and after the last; 0: never."""
+    """Evaluate after so many epochs, and after the last; 0: never."""
     save_every: int = 0
     """Write a checkpoint after every so many epochs; there is always one at the end."""
-    sleep: tuple[float, ...] = ()
-    """Seconds that each row sleeps in every step, to make a row slow on purpose; the last number
-    stands for all rows behind."""
-    stall: float = 30.0
-    """Seconds without progress or sign of life after which the run is ended, with the cause."""
+    sleep: Advanced[tuple[float, ...]] = ()
+    """Seconds that each row sleeps in every step, to slow it down on purpose; the last number is
+    for all rows behind it, too."""
+    stall: Advanced[float] = 30.0
+    """Seconds without a sign of life after which a process counts as stuck, and the run ends."""
 
 
 @dataclass(frozen=True, kw_only=True)

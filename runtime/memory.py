@@ -1,20 +1,15 @@
 """What the processes of a run will hold of batches under way, beside what this host has free."""
 
 from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
-
-import psutil
 
 from partition.plan import Plan
 from runtime.table import frame_bytes, size
-
-LIMIT = Path("/sys/fs/cgroup/memory.max")  # of the container that this process is in, if any
+from workers.memory import free_memory
 
 
 def memory_problems(plan: Plan, ranks: Iterable[int]) -> list[str]:
     """A window that the memory of this host, which runs these `ranks`, can not hold."""
-    held, free = sum(frame_bytes(plan, rank) for rank in ranks), _free()
+    held, free = sum(frame_bytes(plan, rank) for rank in ranks), free_memory()
     if held <= free:
         return []
     replay = f", --replay {plan.replay}" if plan.replay else ""
@@ -24,10 +19,3 @@ def memory_problems(plan: Plan, ranks: Iterable[int]) -> list[str]:
         f"{'--window or --replay' if plan.replay else '--window'}, or smaller batches (--batch, "
         "--eval-batch)"
     ]
-
-
-def _free() -> int:
-    free = psutil.virtual_memory().available
-    with suppress(OSError, ValueError):  # there is no such file, or it says "max"
-        free = min(free, int(LIMIT.read_text()))
-    return free

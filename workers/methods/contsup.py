@@ -27,13 +27,13 @@ class Mode(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ContSup(InfoPro):
-    """ContSup: what a module reads is supplemented by what rows before it read."""
+    """ContSup: a row also reads what earlier rows read, and the image."""
 
     mode: str = "auto"
     """What a module reads beside the features before it. Rn: the inputs of the last n rows. E: the
     image, encoded. RnE: both. R0: nothing. auto: R1E, or R0 where there is only one row."""
     reconstruct: bool = False
-    """Learn to reconstruct the image too, as InfoPro does."""
+    """Learn to reconstruct the image, too, as InfoPro does."""
 
     @property
     def reconstructs(self) -> bool:

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
+from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.layers import generator
@@ -37,31 +38,31 @@ from workers.targets import Layer, layers_of, target_before, target_of_logits
 
 @dataclass(frozen=True, kw_only=True)
 class DTP(Local):
-    """DTP: every layer learns to make its target, and its mirror to pass targets on."""
+    """DTP: every layer learns to make its target, and feedback weights to pass targets back."""
 
     network: ClassVar[str] = "simple_vgg"
 
     rule: Literal["l-drl", "vanilla", "tp"] = "l-drl"
-    """How mirrors learn, and targets travel. l-drl: by Jacobian matching, difference-corrected.
-    vanilla: by reconstruction, difference-corrected. tp: by reconstruction, uncorrected."""
-    beta: float | None = None
+    """How feedback weights learn. l-drl: to match the Jacobian of their layer. vanilla: to
+    reconstruct what it read. tp: likewise, and targets are not corrected by the difference."""
+    beta: Advanced[float | None] = None
     """Size of the step from the logits to their target, along the gradient of the cross-entropy.
     Default: the published one of the network."""
     iterations: tuple[int, ...] = ()
     """Training steps of the feedback weights in every batch: a number for each layer but the
     first. Default: the published ones of the network."""
-    noise: tuple[float, ...] = ()
+    noise: Advanced[tuple[float, ...]] = ()
     """Standard deviation of the noise that feedback weights learn from, for each layer likewise."""
-    feedback_lr: tuple[float, ...] = ()
+    feedback_lr: Advanced[tuple[float, ...]] = ()
     """Learning rate of the feedback weights, for each layer likewise; it stays constant."""
-    feedback_momentum: float = 0.9
-    """Momentum of the mirrors' SGD."""
+    feedback_momentum: Advanced[float] = 0.9
+    """Momentum of the feedback weights' SGD."""
     feedback_lag: Literal[0, 1] = 0
-    """1: make targets with the feedback weights of the batch before, and train these while the
-    next batch comes up. Not exact."""
+    """1: make targets with the feedback weights of the batch before, and train these while the next
+    batch comes up. That is not exactly DTP."""
     diagnose: bool = False
-    """Write down, at every step, how far each mirror is from its layer, and the gradient of DTP
-    from backprop's: angles and distances. A module's own time for that is not counted."""
+    """Record at every step the angle and distance between each layer's weights and its feedback
+    weights, and between the gradients of DTP and of backprop."""
 
     @property
     def corrected(self) -> bool:

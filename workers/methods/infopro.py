@@ -21,7 +21,7 @@ EMBEDDING = 128
 
 @dataclass(frozen=True, kw_only=True)
 class InfoPro(Auxiliary, Peers):
-    """InfoPro: every module learns its task and to tell what the image was."""
+    """InfoPro: every row learns its task, and to reconstruct the image."""
 
     loss: Literal["contrast", "softmax"] = "contrast"
     """What auxiliary nets learn: to tell classes apart by supervised contrast, or by softmax."""
