@@ -129,15 +129,16 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes | List, console:
             return train_here(config, console)
         case ShowPlan():
             if command.run.resume is not None:
-                plan, costs = recorded(command.run.resume)[1], ()
+                plan, costs, notes = recorded(command.run.resume)[1], (), ()
             else:
                 ready = make_ready(settled(_config(command)))
-                plan, costs = ready.plan, ready.costs
+                plan, costs, notes = ready.plan, ready.costs, ready.notes
             if command.json:
                 print(json.dumps(json.loads(plan.to_json()), indent=2))
             else:
                 wide = console if console.is_terminal else Console(soft_wrap=True, width=PIPED)
                 wide.print(plan_table(plan, costs))
+                wide.print(*notes, sep="\n", end="\n" * bool(notes))
             return 0
         case Evaluate():
             return evaluate(command.run_dir, command.data_dir, console)

@@ -44,14 +44,16 @@ class Opened:
 
     @property
     def line(self) -> str:
-        """One line to begin with."""
+        """What to begin with: a line, and what was chosen for the run, if anything needs a word."""
         plan, resumed = self.ready.plan, self.ready.config.run.resume is not None
         ends = f"{plan.method} {plan.network} {plan.grid}: {self.run_dir.root}"
         if self.complete:
             return f"{self.run_dir.root} is complete: there is nothing to go on with"
         if resumed and not self.start:
             return f"{ends}, from the beginning: it has no complete checkpoint"
-        return f"{ends}, from batch {self.start} of {self.turns}" if resumed else ends
+        if resumed:
+            return f"{ends}, from batch {self.start} of {self.turns}"
+        return "\n".join((ends, *self.ready.notes))
 
     def ticket(
         self,

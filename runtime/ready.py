@@ -47,6 +47,11 @@ class Ready:
     costs: tuple[BlockCost, ...] = ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of what was chosen for the run."""
+        return tuple(self.config.method.notes(self.config.grid, self.config.data))
+
+    @property
     def digest(self) -> str:
         """What all processes must agree on: the plan, the method, the optimiser and the seed."""
         terms = configs.to_json(

@@ -74,8 +74,13 @@ class OptimConfig:
                 f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
                 f"{len(self.drops)}, one per milestone"
             )
-        if self.optimizer == "adam" and (self.momentum, self.nesterov) != (0.9, True):
-            yield "--momentum and --no-nesterov are of sgd: leave them out for adam"
+        if self.optimizer == "adam":
+            for name, given in (
+                ("momentum", self.momentum != 0.9),
+                ("no-nesterov", not self.nesterov),
+            ):
+                if given:
+                    yield f"--{name} is of sgd: leave it out, or use --optimizer sgd"
         if self.period is not None and self.period <= 0:
             yield f"--period {self.period:g}: epochs above 0"
         if self.floor < 0:

@@ -23,7 +23,7 @@ class DataConfig:
     """Fetch the files into --data-dir if they are not there."""
 
     image_size: int | None = None
-    """Resize every image to so many pixels in height and width. Default: the size they have; 32 for
+    """Resize images to so many pixels in height and width. Default: the size they have; 32 for
     digits and synthetic."""
 
     batch: int = 128
