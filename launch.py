@@ -24,11 +24,18 @@ def main() -> int:
 
     141 says, as shells do, that nobody reads the output any more.
     """
+    from runtime.world import under_torchrun
+
     out = sys.stdout
     if isinstance(out, TextIOWrapper):
         out.reconfigure(errors="replace")  # for a terminal that has no × or λ
     try:
-        code = _command(sys.argv[1:])
+        if under_torchrun():
+            from runtime.unison import in_unison
+
+            code = in_unison(command)
+        else:
+            code = command()
         out.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
@@ -36,20 +43,25 @@ def main() -> int:
     return code
 
 
-def _command(arguments: list[str]) -> int:
+def command() -> int:
+    """Run it as this process alone."""
     from comm.errors import BadInput
+    from runtime.exits import EXIT_STOPPED
     from runtime.interrupts import interruptible
     from runtime.refusal import refuse
 
+    arguments = sys.argv[1:]
     try:
         with ExitStack() as stack:
             stack.enter_context(interruptible())
-            from runtime.processes import warm_up
             from runtime.session import session
             from runtime.shortcuts import starts_processes
 
             if starts_processes(arguments):
+                from runtime.fork_server import end_servers, warm_up
+
                 stack.enter_context(session())
+                stack.callback(end_servers)
                 warm_up()  # imports torch while this process does the same
             from runtime.commands import run
 
@@ -57,7 +69,7 @@ def _command(arguments: list[str]) -> int:
     except BadInput as error:
         return refuse(error)
     except KeyboardInterrupt:  # before there was a run that could end at a step
-        return 130
+        return EXIT_STOPPED
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/start.py [--repetitions 3]
 
-Two moments are taken: when all processes have met, and when k0g0 has finished its first step. The
-network is ResNet-32 at batch 8, so that the step itself is short. Private memory is what a process
-shares with no other.
+Two moments are taken: when all processes are connected, and when k0g0 has finished its first step.
+The network is ResNet-32 at batch 8, so that the step itself is short. Private memory is what a
+process shares with no other.
 """
 
 import argparse
@@ -22,7 +22,7 @@ GRIDS = {16: ("4", "4"), 32: ("4", "8")}
 
 
 def start(depth: str, groups: str) -> tuple[float, float, str]:
-    """Seconds until all have met, seconds until the first step is done, most private memory."""
+    """Seconds until all are connected, and until the first step is done; most private memory."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, str(LAUNCH), "train", "gn-dgl", "--depth", depth]
         command += ["--groups", groups, "--dataset", "synthetic", "--batch", "8"]
@@ -38,7 +38,7 @@ def start(depth: str, groups: str) -> tuple[float, float, str]:
                 first = perf_counter() - began
             sleep(0.01)
         printed = process.stdout.read() if process.stdout else ""
-        found = re.search(r"met after ([\d.]+) s, at most (.*?) private", printed)
+        found = re.search(r"connected after ([\d.]+) s, at most (.*?) unshared", printed)
         if process.returncode or found is None or first is None:
             sys.exit(f"the run failed:\n{printed}")
         return float(found[1]), first, found[2]
@@ -50,11 +50,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     chosen = parser.parse_args()
     start("1", "1")  # prepares the data and warms the file cache
-    print("processes   met, s   first step, s   private memory")
+    print("processes   connected, s   first step, s   private memory")
     for processes, grid in GRIDS.items():
         runs = [start(*grid) for _ in range(chosen.repetitions)]
-        met, first = median(run[0] for run in runs), median(run[1] for run in runs)
-        print(f"{processes:9}   {met:6.2f}   {first:13.2f}   {runs[-1][2]}")
+        connected, first = median(run[0] for run in runs), median(run[1] for run in runs)
+        print(f"{processes:9}   {connected:12.2f}   {first:13.2f}   {runs[-1][2]}")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,14 @@ when the end is ready, or when there is nothing better to do than to block there
 
     message = yield from receive(end, turn)
     yield from send(end, message)
+
+Waiting is for another module alone. Packing a message, which on a GPU includes the computation of
+its tensors, is the sender's own work: it comes before the sender says that it waits.
 """
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from time import monotonic
 from typing import Literal, Protocol
 
 from comm.message import Message
@@ -28,10 +32,17 @@ class Sender(Protocol):
         """Whether `send` would return at once. False also where only trying can tell."""
         ...
 
-    def send(self, message: Message) -> None:
-        """Send, in order of turns; waits while `window` messages have not been asked for.
+    def pack(self, message: Message) -> None:
+        """Copy the message to where it leaves from; never waits for another module.
 
-        The tensors may be changed as soon as this returns. Raises PeerLost, WrongMessage.
+        The tensors may be changed as soon as this returns. Raises WrongMessage.
+        """
+        ...
+
+    def send(self) -> None:
+        """Send what was packed, in order of turns; waits while `window` messages are not asked for.
+
+        Raises PeerLost.
         """
         ...
 
@@ -62,13 +73,14 @@ class Receiver(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Wait:
-    """A module is about to wait at one end of a route."""
+    """A module is about to wait at one end of a route; `over` is when that ended (`monotonic`)."""
 
     end: Sender | Receiver
     turn: int
     verb: Literal["send", "receive"]
+    over: float | None = None
 
     @property
     def peer(self) -> str:
@@ -81,12 +93,18 @@ Waits = Generator[Wait, None, None]
 
 
 def send(end: Sender, message: Message) -> Waits:
-    """Send `message`, saying so before a possible wait."""
-    yield Wait(end, message.turn, "send")
-    end.send(message)
+    """Send `message`, saying so before a possible wait; what packing it takes is the sender's."""
+    end.pack(message)
+    wait = Wait(end, message.turn, "send")
+    yield wait
+    end.send()
+    wait.over = monotonic()
 
 
 def receive(end: Receiver, turn: int) -> Generator[Wait, None, Message]:
     """The message of `turn`, saying so before a possible wait."""
-    yield Wait(end, turn, "receive")
-    return end.receive(turn)
+    wait = Wait(end, turn, "receive")
+    yield wait
+    message = end.receive(turn)
+    wait.over = monotonic()
+    return message

@@ -94,7 +94,7 @@ def unpack(frame: Tensor, route: Route, *, turn: int, era: Era) -> Message:
     specs = specs_of(route, Flag(flags))
     if rows > route.rows or payload != sum(spec.room(rows) for spec in specs):
         raise WrongMessage(
-            f"{route} ({route.name}): {route.source} sent {rows} rows in {payload} bytes, "
+            f"{route} ({route.name}): {route.source} sent {rows} samples in {payload} bytes, "
             f"which is not what {route.target} was planned for"
         )
     tensors = _views(frame, specs, rows)

@@ -18,6 +18,7 @@ class Flag(IntFlag):
     NONE = 0
     VOTE = 1  # an evaluation turn: the `voting` tensors travel
     STOP = 2  # no tensors: the sender ended before this turn, and so does the receiver
+    SAVE = 4  # the sender wrote a checkpoint before this turn, and so does the receiver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,10 @@ class Message:
     @property
     def stop(self) -> bool:
         return Flag.STOP in self.flags
+
+    @property
+    def save(self) -> bool:
+        return Flag.SAVE in self.flags
 
 
 def specs_of(route: Route, flags: Flag) -> tuple[TensorSpec, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import torch.distributed as dist
@@ -34,11 +35,23 @@ class Meeting:
     backstop: timedelta = BACKSTOP
 
 
+@cache
+def _torchrun_store(rank: int, processes: int) -> dist.Store:
+    return next(dist.rendezvous("env://", rank, processes))[0]
+
+
+def torchrun_store(prefix: str, rank: int, processes: int) -> Store:
+    """The store that torchrun's processes share before they meet, its keys below `prefix`."""
+    store = dist.PrefixStore(f"loci/{prefix}", _torchrun_store(rank, processes))
+    store.set_timeout(BACKSTOP)
+    return store
+
+
 def _store(meeting: Meeting) -> dist.Store:
     if meeting.one_host:  # gloo would follow the hostname
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     if meeting.folder is None:
-        return next(dist.rendezvous("env://", meeting.rank, meeting.processes))[0]
+        return _torchrun_store(meeting.rank, meeting.processes)
     return dist.FileStore(str(meeting.folder / "rendezvous"), meeting.processes)
 
 

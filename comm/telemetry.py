@@ -24,10 +24,14 @@ QUEUED = 1000  # messages kept for a listener that is slow
 
 
 class ModuleBeat(msgspec.Struct, frozen=True, kw_only=True):
-    """One module's state. Seconds are sums since it started; `still` since its word changed."""
+    """One module's state: `word` within a sentence, `now` in a table.
+
+    Seconds are sums over the turns that are over; `still` is since what it does last changed.
+    """
 
     address: str
     word: str
+    now: str
     done: bool
     waits_for: str | None
     turn: int
@@ -44,15 +48,23 @@ class ModuleBeat(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Beat(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A process is alive; `resident` is its memory in bytes."""
+    """A process is alive; `resident` is its memory in bytes.
+
+    `doing` says what it does as a whole, for `still` seconds; `waiting`, that only other processes
+    can end that; `asked`, that somebody has asked this process to end the run.
+    """
 
     rank: int
+    doing: str
+    waiting: bool
+    still: float
+    asked: bool
     modules: list[ModuleBeat]
     resident: int
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A process has met the others and begins; `private` is memory it shares with nobody."""
+    """A process is connected and begins; `private` is memory that it shares with nobody."""
 
     rank: int
     private: int

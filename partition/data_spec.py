@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class DataSpec:
     """A dataset as the planner sees it.
 
-    `shape` is (channels, height, width) of one image; `train` and `test` count images;
+    `shape` is (channels, height, width) of one image; `train`, `val` and `test` count images
+    (`val` those that come with the dataset, not those that --val-split takes from `train`);
     `digest` is the SHA-256 of pixels and labels, so that a plan's digest covers the data too.
     """
 
@@ -17,3 +18,4 @@ class DataSpec:
     train: int
     test: int
     digest: str
+    val: int = 0

@@ -3,11 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import msgspec
 
 from comm.address import Address, Grid
-from comm.errors import BadInput
+from comm.decoding import decoded
 from comm.route import Kind, Route
 from comm.share import Share
 from partition.contexts import ContextSpec
@@ -150,12 +151,9 @@ class Plan:
         return msgspec.json.encode(self)
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Plan":
-        """The plan that `to_json` wrote. Raises BadInput for anything else."""
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
-            raise BadInput([f"plan.json is damaged, or of another version: {error}"]) from error
+    def from_json(cls, text: bytes, *, path: Path | str = "plan.json") -> "Plan":
+        """The plan that `to_json` wrote. Raises Damaged, naming `path`, for anything else."""
+        return decoded(text, cls, path=path)
 
     @cached_property
     def digest(self) -> str:

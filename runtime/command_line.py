@@ -1,7 +1,7 @@
 """From the words of a command line to a command, and its help."""
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import tyro
 
@@ -12,6 +12,7 @@ from runtime.recipes import expanded
 from runtime.unknown import unknown_words
 from workers.methods import METHODS
 
+T = TypeVar("T")
 CONFIG = (
     tyro.conf.CascadeSubcommandArgs,
     tyro.conf.OmitArgPrefixes,
@@ -49,6 +50,19 @@ def parsed(commands: Any, arguments: Sequence[str]) -> Any:
     if unknown:
         raise BadInput([*unknown_words(unknown, method)])
     return command
+
+
+def parsed_beside(default: T, arguments: Sequence[str]) -> T:
+    """The command that words, which mean one already, mean beside `default`, a command."""
+    command, *words = expanded(list(arguments))
+    return tyro.cli(
+        type(default),
+        prog=f"launch.py {command}",
+        args=words,
+        default=default,
+        registry=options("nothing"),
+        config=CONFIG,
+    )
 
 
 def _help(words: Sequence[str], method: str | None) -> tuple[Hidden, str]:

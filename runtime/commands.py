@@ -1,5 +1,6 @@
 """The commands, read from types: their help, their checks, and what each does."""
 
+import dataclasses
 import json
 import platform
 import sys
@@ -14,18 +15,21 @@ from rich.console import Console
 
 from comm.errors import BadInput, LociError
 from runtime.catalogue import Kind, catalogue
-from runtime.command_line import parsed
+from runtime.command_line import parsed, parsed_beside
 from runtime.config import Config
 from runtime.evaluate import evaluate
 from runtime.lockstep import train_in_lockstep
-from runtime.opening import recorded, settled
+from runtime.opening import settled
 from runtime.ready import make_ready
 from runtime.recipes import listing
+from runtime.recorded import recorded
 from runtime.refusal import refuse
 from runtime.replay import replay
+from runtime.resuming import going_on
 from runtime.table import plan_table
-from runtime.torchrun import train_under_torchrun, under_torchrun
+from runtime.torchrun import train_under_torchrun
 from runtime.train import train_here
+from runtime.world import under_torchrun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,9 @@ class Evaluate:
 
     data_dir: Path | None = None
     """Where its images are now, if they were moved."""
+
+    json: bool = False
+    """Print the accuracies as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,10 @@ def run(arguments: list[str]) -> int:
         if arguments[:1] == ["--version"]:
             print(version())
             return 0
-        return _do(parsed(Command, arguments), console)
+        command = parsed(Command, arguments)
+        if isinstance(command, Train) and command.run.resume is not None:
+            command = _going_on(command.run.resume, arguments)
+        return _do(command, console)
     except BadInput as error:
         return refuse(error)
     except SystemExit as end:  # tyro has printed help, or what is wrong with a value
@@ -116,6 +126,13 @@ def version() -> str:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     python = platform.python_version()
     return f"loci {project['version']} (torch {torch.__version__}, Python {python})"
+
+
+def _going_on(root: Path, arguments: list[str]) -> Train:
+    """The run in `root` as it was set up, but for what is given: its settings are the defaults."""
+    config = going_on(root)
+    parts = {part.name: getattr(config, part.name) for part in dataclasses.fields(Config)}
+    return parsed_beside(Train(**parts), arguments)
 
 
 def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes | List, console: Console) -> int:
@@ -141,7 +158,7 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes | List, console:
                 wide.print(*notes, sep="\n", end="\n" * bool(notes))
             return 0
         case Evaluate():
-            return evaluate(command.run_dir, command.data_dir, console)
+            return evaluate(command.run_dir, command.data_dir, console, json=command.json)
         case Replay():
             return replay(command.run_dir, command.data_dir, console)
         case Recipes():

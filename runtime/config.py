@@ -1,6 +1,5 @@
 """A whole run as one value: the command line's words, and the run directory's `config.json`."""
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from comm.errors import BadInput
+from comm.decoding import WRONG, decoded, reason
+from comm.errors import Damaged
 from partition.advanced import Advanced
 from partition.config import GridConfig
 from workers.data.config import DataConfig
@@ -16,6 +16,8 @@ from workers.methods import METHODS, AnyMethod, name_of
 from workers.methods.gn_dgl import GNDGL
 from workers.methods.method import Method
 from workers.optim import OptimConfig
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,16 @@ class RunConfig:
     run_dir: Path | None = None
     """Folder for everything that the run writes. Default: a new one below runs/."""
     resume: Path | None = None
-    """Go on with the run in this directory, from its last complete checkpoint, as it was set up."""
+    """Go on with the run in this directory, from its last complete checkpoint, as it was set up.
+    Beside it --debug, --data-dir, --save-every, --save-minutes, --stall; --device and --threads,
+    which change the last bits; and --epochs, if the learning rate so far does not depend on it."""
     seed: int = 0
     """Seed of weights, order of images, and augmentation."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where to compute. auto: on GPUs if there are any; processes take them in turn."""
     threads: int | None = None
-    """Threads of every process. Default: the cores of this host, shared out evenly."""
+    """Threads of every process. Default: the cores of this host, shared out evenly; a run keeps
+    the number it began with."""
     memory_format: Advanced[Literal["auto", "channels_last", "contiguous"]] = "auto"
     """How maps lie in memory. auto: channels_last on a CPU, where that is faster."""
     debug: bool = False
@@ -40,7 +45,10 @@ class RunConfig:
     eval_every: int = 1
     """Evaluate after so many epochs, and after the last; 0: never."""
     save_every: int = 0
-    """Write a checkpoint after every so many epochs; there is always one at the end."""
+    """Keep a checkpoint after every so many epochs; there is always one at the end."""
+    save_minutes: Advanced[float] = 2.0
+    """Write a checkpoint, too, when the last is so many minutes old; the newest two of these are
+    kept. 0: never. Runs with --replay, which can not go on, write none."""
     sleep: Advanced[tuple[float, ...]] = ()
     """Seconds that each row sleeps in every step, to slow it down on purpose; the last number is
     for all rows behind it, too."""
@@ -84,12 +92,12 @@ def to_json(config: Config) -> bytes:
     return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
-def from_json(text: bytes) -> Config:
-    """What `to_json` wrote. Raises BadInput for anything else."""
+def from_json(text: bytes, *, path: Path | str = "config.json") -> Config:
+    """What `to_json` wrote. Raises Damaged, naming `path`, for anything else."""
+    plain = decoded(text, dict[str, dict[str, Any]], path=path)
     try:
-        plain = msgspec.json.decode(text, type=dict[str, dict[str, Any]])
         rule = plain["method"]
-        method: Method = _typed(rule, METHODS[rule.pop("name")])
+        method: Method = _typed(rule, METHODS[str(rule.pop("name"))])
         return Config(
             method=method,  # pyright: ignore[reportArgumentType]
             grid=_typed(plain["grid"], GridConfig),
@@ -97,8 +105,8 @@ def from_json(text: bytes) -> Config:
             optim=_typed(plain["optim"], OptimConfig),
             run=_typed(plain["run"], RunConfig),
         )
-    except (msgspec.MsgspecError, KeyError) as error:
-        raise BadInput([f"config.json is not one of this version: {error}"]) from error
+    except (*WRONG, KeyError) as error:
+        raise Damaged(path, reason(text, error)) from error
 
 
 def problems(config: Config) -> list[str]:
@@ -109,6 +117,8 @@ def problems(config: Config) -> list[str]:
         found.append(f"--eval-every {run.eval_every}: 0 (never) or more")
     if run.save_every < 0:
         found.append(f"--save-every {run.save_every}: 0 (only at the end) or more")
+    if run.save_minutes < 0:
+        found.append(f"--save-minutes {run.save_minutes:g}: 0 (never) or more")
     slept = f"--sleep {' '.join(f'{seconds:g}' for seconds in run.sleep)}"
     if min(run.sleep, default=0) < 0:
         found.append(f"{slept}: 0 or more seconds")
@@ -121,26 +131,3 @@ def problems(config: Config) -> list[str]:
     if run.threads is not None and run.threads < 1:
         found.append(f"--threads {run.threads}: at least 1")
     return found
-
-
-def resumed(config: Config, stored: Config) -> Config:
-    """The stored configuration, to be continued. What changes a number can not be given again."""
-    run, data_dir = config.run, config.data.data_dir
-    alone = Config(
-        data=DataConfig(data_dir=data_dir),
-        run=RunConfig(resume=run.resume, debug=run.debug, stall=run.stall),
-    )
-    if config != alone:
-        raise BadInput(
-            [
-                "--resume takes its settings from the run it goes on with: leave out all others "
-                "but --debug, --stall and --data-dir"
-            ]
-        )
-    return dataclasses.replace(
-        stored,
-        data=dataclasses.replace(stored.data, data_dir=data_dir or stored.data.data_dir),
-        run=dataclasses.replace(
-            stored.run, resume=run.resume, run_dir=run.resume, debug=run.debug, stall=run.stall
-        ),
-    )

@@ -1,39 +1,46 @@
-"""What a person sees while a run goes on: a live table in a terminal, plain lines elsewhere."""
+"""What a person sees while a run goes on: a live table in a terminal, plain lines elsewhere.
 
-from collections.abc import Mapping
-from time import monotonic
+What is said, and evaluations, stay above the table: it leaves them room. A plain line is printed
+every few seconds, as long as anything moves.
+"""
+
+from collections.abc import Mapping, Sequence
+from statistics import mean
+from time import monotonic, time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+import psutil
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from comm.telemetry import Beat, Evaluated, ModuleBeat, Started
 from partition.plan import Plan
+from runtime.fitted import Sentence
+from runtime.folded import Seen, folded, seen, table
+from runtime.pace import Pace, duration
 from runtime.summary import results_line
 from runtime.table import size
 
 EVERY = 5.0  # seconds between plain lines
-
-
-def _waiting(module: ModuleBeat) -> str:
-    """The share of its time that a module waited, and for whom most."""
-    if not module.waited or not module.seconds:
-        return "–"
-    peer = max(module.waited, key=module.waited.__getitem__)
-    return f"{100 * sum(module.waited.values()) / module.seconds:.0f} % {peer}"
+KEPT = 8  # lines of a terminal that stay for what was said
+HEADS = 2  # lines of the live table that are of no module
 
 
 class Progress:
     """Shows heartbeats and evaluations as they come."""
 
     def __init__(self, console: Console, plan: Plan, turns: int) -> None:
-        self.console, self.plan, self.turns = console, plan, turns
-        self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._printed = monotonic()
-        self._rates: dict[str, tuple[float, int, float]] = {}  # address: (time, images, images/s)
+        self.console, self.plan = console, plan
+        self._up = 0  # processes that have given a sign of life
+        self._table: RenderableType | None = None
+        self._began = monotonic() - (time() - psutil.Process().create_time())
+        self._pace = Pace(turns, self._began)
+        self._printed, self._moved = monotonic(), 0  # the last plain line, and turns by then
+        self._live = Live(
+            console=console, get_renderable=self._shown, refresh_per_second=4, transient=True
+        )
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -51,67 +58,66 @@ class Progress:
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self.console.print(Text(line))
+        self.console.print(Sentence(line))
 
     def started(self, seconds: float, started: list[Started]) -> None:
-        """All processes have met."""
+        """All processes are connected."""
         private = max(report.private for report in started)
         self.say(
-            f"{len(started)} processes met after {seconds:.1f} s, "
-            f"at most {size(private)} private memory each"
+            f"{len(started)} processes connected after {seconds:.1f} s, "
+            f"at most {size(private)} unshared memory each"
         )
 
     def evaluated(self, result: Evaluated) -> None:
         """An evaluation."""
-        self.say(results_line(result))
+        self.say(results_line(self.plan, result))
 
     def show(self, beats: Mapping[int, Beat]) -> None:
         """The state of all modules."""
-        modules = [(beat, module) for _, beat in sorted(beats.items()) for module in beat.modules]
+        modules = seen(beats.values())
+        self._up = len(beats)
         if not modules:
             return
+        self._pace.see([one.module for one in modules], monotonic())
         if self.console.is_terminal:
-            self._live.update(self._table(modules))
-        elif monotonic() - self._printed >= EVERY:
-            self._printed = monotonic()
-            self.console.print(Text(self._line([module for _, module in modules])))
+            self._table = self.table(modules)
+        else:
+            self._print([one.module for one in modules])
 
-    def _rate(self, module: ModuleBeat) -> float:
-        """Images per second, over at least a second."""
-        now = monotonic()
-        since, images, rate = self._rates.get(module.address, (now, module.images, 0.0))
-        if now - since >= 1.0:
-            rate = (module.images - images) / (now - since)
-            since, images = now, module.images
-        self._rates[module.address] = (since, images, rate)
-        return rate
+    def _shown(self) -> RenderableType:
+        """What stands in the terminal now: also asked for while the processes are being started."""
+        if self._table is not None:
+            return self._table
+        elapsed = duration(monotonic() - self._began)
+        of = self.plan.grid.processes
+        return Text(f"starting: {self._up} of {of} processes are there, {elapsed} elapsed")
 
-    def _line(self, modules: list[ModuleBeat]) -> str:
-        last = [module for module in modules if module.loss is not None]
-        slowest = min(modules, key=lambda module: module.turn)
-        rate = min((self._rate(module) for module in modules), default=0.0)
-        losses = " ".join(f"{m.address} {m.loss:.3f}" for m in last if m.loss is not None)
-        return (
-            f"epoch {slowest.epoch} step {slowest.step} "
-            f"({100 * max(0, slowest.turn) / max(1, self.turns):.0f} %), "
-            f"{rate:.0f} images/s; loss {losses}"
+    def table(self, modules: Sequence[Seen]) -> RenderableType:
+        """All modules, in as many lines as the terminal has room for beside what was said."""
+        room = max(1, self.console.height - KEPT - HEADS)
+        lines = folded(modules, room)
+        return Group(
+            Text(self._place([one.module for one in modules]), no_wrap=True, overflow="ellipsis"),
+            table(lines, self._pace.rate),
         )
 
-    def _table(self, modules: list[tuple[Beat, ModuleBeat]]) -> Group:
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in ("module", "step", "loss", "acc %", "images/s", "waits", "memory", "now"):
-            table.add_column(name, justify="left" if name in ("module", "now") else "right")
-        for beat, module in modules:
-            table.add_row(
-                module.address,
-                str(module.step),
-                "–" if module.loss is None else f"{module.loss:.3f}",
-                "–" if module.accuracy is None else f"{module.accuracy:.1f}",
-                f"{self._rate(module):.0f}",
-                _waiting(module),
-                size(beat.resident),
-                module.word,
-            )
-        slowest = min(module.turn for _, module in modules)
-        done = Text(f"{max(0, slowest)} of {self.turns} batches")
-        return Group(done, table)
+    def _place(self, modules: Sequence[ModuleBeat]) -> str:
+        behind = min(modules, key=lambda module: module.turn)
+        place = f"step {behind.step} (epoch {behind.epoch})" if behind.turn >= 0 else "starting"
+        return f"{place}, {self._pace}"
+
+    def _print(self, modules: Sequence[ModuleBeat]) -> None:
+        moved = sum(module.turns for module in modules)
+        if monotonic() - self._printed >= EVERY and moved > self._moved:
+            self._printed, self._moved = monotonic(), moved
+            losses = ", ".join(_losses(modules))
+            self.say(f"{self._place(modules)}" + (f"; loss {losses}" if losses else ""))
+
+
+def _losses(modules: Sequence[ModuleBeat]) -> list[str]:
+    """The mean loss of every row that has one."""
+    rows: dict[str, list[float]] = {}
+    for module in modules:
+        if module.loss is not None:
+            rows.setdefault(module.address.split("g")[0], []).append(module.loss)
+    return [f"{row} {mean(losses):.3f}" for row, losses in rows.items()]

@@ -34,6 +34,13 @@ def portion_of(local_rank: int, local_processes: int, threads: int | None) -> Po
     return Portion(threads=wanted, cores=tuple(available[first : first + wanted]))
 
 
+def at_hand(wanted: str) -> str:
+    """`wanted`, as a run was settled, where this host has it; else the CPU."""
+    import torch
+
+    return wanted if torch.cuda.is_available() else "cpu"
+
+
 def device_name(wanted: str, local_rank: int) -> str:
     """`cpu` or `cuda`, as settled, to a torch device; with fewer GPUs than processes they share."""
     import torch

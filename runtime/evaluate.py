@@ -2,33 +2,47 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from rich.console import Console
+from rich.text import Text
 
 from comm.errors import BadInput
-from runtime.devices import device_name, portion_of, settle
+from partition.plan import Plan
+from runtime.devices import at_hand, device_name, portion_of, settle
+from runtime.fitted import Sentence
+from runtime.headline import accuracy, headline, reported
 from runtime.job import job_of
-from runtime.opening import moved, recorded
+from runtime.recorded import moved, recorded
 from runtime.run_dir import RunDir
 from runtime.silence import Silence
 from runtime.summary import results_table
-from workers import checkpoint, schedule
+from workers import schedule
+from workers.ballot import Result
 from workers.drive import drive
 from workers.grid import hire
+from workers.shelf import Shelf
 
 
-def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
+def evaluate(root: Path, data_dir: Path | None, console: Console, *, json: bool = False) -> int:
     """Print the accuracies of the run in `root` on its test images; the exit code.
 
     Raises BadInput if there is no run, no complete checkpoint, or its data is gone.
     """
     run_dir = RunDir(root)
     config, plan = recorded(root)
-    found = checkpoint.complete_turns(run_dir.checkpoints, plan.grid, plan.digest)
-    if not found:
-        raise BadInput([f"{root}: the run has no complete checkpoint yet"])
-    last = found[-1]
-    device = settle(portion_of(0, 1, config.run.threads), device_name(config.run.device, 0))
+    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).newest()
+    last = found.note
+    if last is None:
+        raise BadInput([*found.words, f"{root}: the run has no complete checkpoint"])
+    for word in found.words:
+        console.print(Text(word))
+    name = at_hand(config.run.device)
+    if name != config.run.device:
+        console.print("the run was made on a GPU, and torch sees none here: evaluated on the CPU")
+    threads = (config.run.threads or 0) * plan.grid.processes  # as many as all of it had
+    device = settle(portion_of(0, 1, threads or None), device_name(name, 0))
     config, data = moved(root, config, plan, data_dir)
     job = job_of(config, plan, data, device, last.turn)
     turns = schedule.evaluation(
@@ -40,7 +54,21 @@ def evaluate(root: Path, data_dir: Path | None, console: Console) -> int:
     job = dataclasses.replace(job, schedule=turns, start=0, save_every=None)
     listening = Silence()
     drive(hire(job, dict.fromkeys(plan.grid, listening)))
-    results = [dataclasses.asdict(result) for result in listening.results]
-    console.print(results_table(results))
-    console.print(f"{listening.results[0].images} test images, after step {last.step}")
+    (result,) = listening.results
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(_plain(plan, result)), indent=2).decode())
+        return 0
+    console.print(results_table(plan, [dataclasses.asdict(result)]))
+    console.print(Text())
+    console.print(Sentence(f"{result.images} test images, weights of step {last.step}"))
+    console.print(Sentence(headline(plan, result), style="bold"))
     return 0
+
+
+def _plain(plan: Plan, result: Result) -> dict[str, Any]:
+    """The evaluation as it is written down; `accuracy` is the one that `reported` says."""
+    return {
+        "accuracy": accuracy(plan, result),
+        "reported": reported(plan),
+        **dataclasses.asdict(result),
+    }

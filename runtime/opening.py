@@ -4,7 +4,7 @@ The same for a run of our own processes, one under torchrun, and one in lockstep
 """
 
 import dataclasses
-import shutil
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,18 +13,20 @@ import torch
 from rich.console import Console
 
 from comm.errors import BadInput
-from partition.plan import Plan
 from runtime import config as configs
-from runtime.config import Config
-from runtime.job import schedule_of, start_of
+from runtime.changes import changes, check
+from runtime.classes import write_classes
+from runtime.config import Config, Device
+from runtime.devices import portion_of
+from runtime.job import schedule_of
 from runtime.memory import memory_problems
 from runtime.ready import Ready, make_ready
+from runtime.resuming import Resumption, going_on, resumed
 from runtime.run_dir import RunDir, default_run_dir
 from runtime.table import plan_table
 from runtime.ticket import Ticket
-from workers import checkpoint
+from workers.aside import replace
 from workers.data.feed import Feed
-from workers.data.prepare import prepare
 from workers.data.prepared import Prepared
 
 
@@ -34,8 +36,13 @@ class Opened:
 
     ready: Ready
     run_dir: RunDir
-    start: int
     turns: int
+    resumption: Resumption | None = None
+
+    @property
+    def start(self) -> int:
+        """The turn to begin with: 0, or where the newest checkpoint of a resumed run ended."""
+        return self.resumption.turn if self.resumption else 0
 
     @property
     def complete(self) -> bool:
@@ -44,16 +51,25 @@ class Opened:
 
     @property
     def line(self) -> str:
-        """What to begin with: a line, and what was chosen for the run, if anything needs a word."""
-        plan, resumed = self.ready.plan, self.ready.config.run.resume is not None
-        ends = f"{plan.method} {plan.network} {plan.grid}: {self.run_dir.root}"
+        """What to begin with: a line, beside what is worth knowing of the run."""
+        plan, resumption = self.ready.plan, self.resumption
+        line = f"{plan.method} {plan.network} {plan.grid}: {self.run_dir.root}"
+        if resumption is None:
+            return "\n".join((line, *self.ready.notes))
         if self.complete:
             return f"{self.run_dir.root} is complete: there is nothing to go on with"
-        if resumed and not self.start:
-            return f"{ends}, from the beginning: it has no complete checkpoint"
-        if resumed:
-            return f"{ends}, from batch {self.start} of {self.turns}"
-        return "\n".join((ends, *self.ready.notes))
+        if not self.start:
+            line += ", from the beginning: it has no complete checkpoint"
+        else:
+            line += f", from batch {self.start} of {self.turns}"
+        return "\n".join((*resumption.words(), line))
+
+    def at(self, root: Path) -> "Opened":
+        """The same run in another directory."""
+        config = self.ready.config
+        config = dataclasses.replace(config, run=dataclasses.replace(config.run, run_dir=root))
+        ready = dataclasses.replace(self.ready, config=config)
+        return dataclasses.replace(self, ready=ready, run_dir=RunDir(root))
 
     def ticket(
         self,
@@ -83,50 +99,75 @@ class Opened:
         )
 
 
-def open_run(
+def open_run(config: Config, *, ranks: Sequence[int] | None = None) -> Opened:
+    """Check and claim what is settled.
+
+    `ranks` are the processes that will run on this host: all, if not given. Raises BadInput with
+    every problem, before anything is started.
+    """
+    opened = checked(config, ranks=ranks)
+    claim(opened)
+    return opened
+
+
+def checked(
     config: Config,
     *,
     writes: bool = True,
     expect: tuple[str, ...] = (),
     ranks: Sequence[int] | None = None,
 ) -> Opened:
-    """Check and claim what is settled. Only one process of a run `writes`, the others rely on it.
+    """A run that may begin; nothing is written. Only one process of a run `writes` its directory.
 
-    `ranks` are the processes that this host will run; all of them, if nothing is said. Raises
-    BadInput with every problem, `expect` included, before anything is started.
+    Raises BadInput with every problem, `expect` included.
     """
     assert config.run.run_dir is not None
-    run_dir, resume = RunDir(config.run.run_dir), config.run.resume is not None
-    problems = [*expect, *(run_dir.problems(resume=resume) if writes else ())]
+    run_dir, resumes = RunDir(config.run.run_dir), config.run.resume is not None
+    problems = [*expect, *(run_dir.problems(resume=resumes) if writes else ())]
     ready = make_ready(config, expect=problems)
     hosted = range(ready.plan.grid.processes) if ranks is None else ranks
     if too_much := memory_problems(ready.plan, hosted):
         raise BadInput(too_much)
-    start = start_of(ready.config, ready.plan)
-    if writes:
-        _claim(run_dir, ready, start)
     config = ready.config
     feed = Feed(Prepared(ready.data), config.data, seed=config.run.seed)
     turns = len(schedule_of(config, feed))
-    return Opened(ready=ready, run_dir=run_dir, start=start, turns=turns)
+    resumption = resumed(config, ready.plan, feed) if resumes else None
+    return Opened(ready=ready, run_dir=run_dir, turns=turns, resumption=resumption)
 
 
-def settled(config: Config) -> Config:
-    """The configuration to run, nothing left to be chosen; the stored one if it is resumed."""
+def claim(opened: Opened) -> None:
+    """Make the directory this run's, and write down how it is set up.
+
+    Raises BadInput if another run was faster, and NotWritten.
+    """
+    run_dir, ready, resumption = opened.run_dir, opened.ready, opened.resumption
+    if resumption is None:
+        run_dir.claim(configs.to_json(ready.config))
+    else:
+        run_dir.lock()
+        if not opened.complete:
+            resumption.write(ready.config)
+    write_classes(run_dir.root, Prepared(ready.data).classes)
+    if not run_dir.plan.exists():
+        _write_plan(run_dir, ready)
+
+
+def settled(config: Config, *, local_processes: int | None = None) -> Config:
+    """The configuration to run, nothing left to be chosen. Raises BadInput.
+
+    The one of a run to be resumed is what `going_on` says of it, and what was given beside it. Of
+    the run's processes there are `local_processes` on this host: all, if not given.
+    """
     if config.run.resume is not None:
-        stored = RunDir(config.run.resume).config
-        if not stored.exists():
-            raise BadInput(
-                [f"--resume {config.run.resume}: no run is recorded there; name a run's directory"]
-            )
-        return configs.resumed(config, configs.from_json(stored.read_bytes()))
+        check(changes(going_on(config.run.resume), config))
+        run = dataclasses.replace(config.run, device=_device(config.run.device))
+        return dataclasses.replace(config, run=run)
     run, data, grid = config.run, config.data, config.grid
     if grid.network == "auto":
         grid = dataclasses.replace(grid, network=config.method.network)
     name = f"{configs.name_of(config.method)}-{grid.network}"
-    device = run.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device(run.device)
+    processes = local_processes or max(1, sum(config.grid.processes_per_row))
     layout = run.memory_format
     if layout == "auto":
         layout = "channels_last" if device == "cpu" else "contiguous"
@@ -139,47 +180,21 @@ def settled(config: Config) -> Config:
             run,
             run_dir=run.run_dir or default_run_dir(name),
             device=device,
+            threads=portion_of(0, processes, None).threads if run.threads is None else run.threads,
             memory_format=layout,
         ),
     )
 
 
-def _claim(run_dir: RunDir, ready: Ready, start: int) -> None:
-    """Make the directory this run's, and write down how it is set up."""
-    if ready.config.run.resume is None:
-        run_dir.claim(configs.to_json(ready.config))
-    run_dir.lock()
-    if not run_dir.plan.exists():
-        _write_plan(run_dir, ready)
-    for later in checkpoint.after(run_dir.checkpoints, start):  # what was not complete
-        shutil.rmtree(later)
+def _device(wanted: Device) -> Device:
+    """What "auto" means on this host."""
+    if wanted != "auto":
+        return wanted
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _write_plan(run_dir: RunDir, ready: Ready) -> None:
-    with (run_dir.root / "plan.txt").open("w") as file:
-        Console(file=file, width=160).print(plan_table(ready.plan, ready.costs))
-    run_dir.plan.write_bytes(ready.plan.to_json())
-
-
-def recorded(run_dir: Path) -> tuple[Config, Plan]:
-    """The configuration and plan of a run. Raises BadInput if there is none."""
-    place = RunDir(run_dir)
-    if not place.config.exists() or not place.plan.exists():
-        raise BadInput([f"{run_dir}: no run is recorded there; name a run's directory"])
-    return configs.from_json(place.config.read_bytes()), Plan.from_json(place.plan.read_bytes())
-
-
-def moved(root: Path, config: Config, plan: Plan, data_dir: Path | None) -> tuple[Config, Path]:
-    """A recorded run's configuration, where run and images are now, and its prepared images.
-
-    Raises BadInput if they are not those it was trained with.
-    """
-    config = dataclasses.replace(
-        config,
-        run=dataclasses.replace(config.run, run_dir=root),
-        data=dataclasses.replace(config.data, data_dir=data_dir or config.data.data_dir),
-    )
-    data = prepare(config.data)
-    if Prepared(data).spec != plan.data:
-        raise BadInput([f"{root}: its images are not those it was trained with"])
-    return config, data
+    text = io.StringIO()
+    Console(file=text, width=160).print(plan_table(ready.plan, ready.costs))
+    replace(run_dir.root / "plan.txt", text.getvalue().encode())
+    replace(run_dir.plan, ready.plan.to_json())

@@ -1,7 +1,8 @@
 """Imported once, by the fork server: what its children share, and how it ends with the launcher.
 
-It leaves the terminal's session, so that Ctrl-C reaches the launcher alone. Nothing here computes,
-starts a thread or touches a GPU; what is imported is shared by all workers.
+It leaves the terminal's session and ignores what asks a run to end: that is the launcher's to hear,
+and its children say for themselves what they heed. Nothing here computes, starts a thread or
+touches a GPU; what is imported is shared by all workers.
 """
 
 import gc
@@ -9,9 +10,12 @@ import os
 import signal
 
 from runtime.death import die_with_parent
+from runtime.interrupts import ENDING
 
 os.setsid()
-signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as it is when we are started
+for number in ENDING:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # blocked since we were started
 die_with_parent()
 
 # Every torch optimiser imports _dynamo when it is made: a second and 160 MB, here once for all.

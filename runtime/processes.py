@@ -1,82 +1,61 @@
-"""The processes of a run on this host: started together, ended together.
+"""The worker processes of a run on this host: started together, ended together."""
 
-    launcher ── fork server ── worker, one per rank
-                └ imports once what all workers share
-
-A fork server starts sixteen workers in about the time one interpreter takes to import torch. It and
-the workers die with the launcher, whatever kills it (`runtime.death`).
-"""
-
-import multiprocessing
 import os
 import signal
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
+from threading import Thread
 
+import psutil
+
+from runtime.fork_server import context, end_servers, warm_up
 from runtime.ticket import Ticket
 
-_context = multiprocessing.get_context("forkserver")
-
-
-def warm_up() -> None:
-    """Start the fork server, which begins to import at once, beside whatever the launcher does.
-
-    Python's fork server finds modules by PYTHONPATH only, so the repository is put there first.
-    """
-    root = str(Path(__file__).resolve().parents[1])
-    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    others = [path for path in known if path not in ("", root)]
-    os.environ["PYTHONPATH"] = os.pathsep.join([root, *others])
-    os.environ["PYTHONSAFEPATH"] = "1"  # nothing from the current folder, whatever lies there
-    _context.set_forkserver_preload(["runtime.preload"])
-    with _interrupts_wait():
-        forkserver.ensure_running()
-
-
-@contextmanager
-def _interrupts_wait() -> Generator[None]:
-    """What starts in this block ignores Ctrl-C from its first moment; one that comes now is ours.
-
-    The kernel keeps a blocked signal, even one that is ignored at the time, until it is unblocked.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+ENDING = 5.0  # seconds that processes may take to end, once they are killed
 
 
 class Processes:
-    """One process per ticket, once they are started."""
+    """One process per ticket, started by a thread, as a frozen fork server would block it."""
 
-    def __init__(self) -> None:
+    def __init__(self, tickets: Sequence[Ticket]) -> None:
+        self._tickets = tickets
         self._processes: dict[int, ForkServerProcess] = {}
+        self._starter = Thread(target=self._start, name="starter", daemon=True)
+        self.failure: Exception | None = None  # why not all could be started
 
-    def start(self, tickets: Sequence[Ticket]) -> None:
-        """Start a process for every ticket."""
+    def start(self) -> None:
+        """Start a process for every ticket, soon."""
+        warm_up()
+        self._starter.start()
+
+    def _start(self) -> None:
         from runtime.member import serve
 
-        warm_up()
-        for ticket in tickets:
-            process = _context.Process(target=serve, args=(ticket.to_json(),), daemon=True)
-            process.start()
-            self._processes[ticket.rank] = process
+        try:
+            for ticket in self._tickets:
+                process = context.Process(target=serve, args=(ticket.to_json(),), daemon=True)
+                process.start()
+                self._processes[ticket.rank] = process
+        except Exception as error:  # told by the supervisor
+            self.failure = error
 
     @property
-    def sentinels(self) -> dict[int, int]:
-        """File descriptors that become readable when a process ends, by rank."""
-        return {rank: process.sentinel for rank, process in self._processes.items()}
+    def pids(self) -> dict[int, int]:
+        """The processes that were started, by rank."""
+        started = {rank: process.pid for rank, process in [*self._processes.items()]}
+        return {rank: pid for rank, pid in started.items() if pid is not None}
+
+    @property
+    def missing(self) -> bool:
+        """Whether some are still to be started."""
+        return len(self._processes) < len(self._tickets)
 
     def exits(self) -> dict[int, int]:
         """Exit codes of the processes that have ended; a signal is negative."""
         return {
             rank: process.exitcode
-            for rank, process in self._processes.items()
+            for rank, process in [*self._processes.items()]
             if process.exitcode is not None
         }
 
@@ -88,9 +67,16 @@ class Processes:
                 os.kill(process.pid, signal.SIGTERM)
 
     def kill(self) -> None:
-        """End all of them now, frozen ones too."""
-        for process in self._processes.values():
-            if process.exitcode is None:
+        """End all of them now, frozen ones and the fork server too, if any is still there."""
+        running = {rank: pid for rank, pid in self.pids.items() if rank not in self.exits()}
+        if not running and not self.missing:
+            return
+        living: list[psutil.Process] = []
+        for pid in running.values():
+            with suppress(psutil.NoSuchProcess):
+                living.append(psutil.Process(pid))
+        end_servers()  # kills its children, those that the starter has not told of as well
+        for process in living:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-        for process in self._processes.values():
-            process.join(timeout=5)
+        psutil.wait_procs(living, timeout=ENDING)

@@ -123,9 +123,20 @@ def _turn_problems(config: Config, spec: DataSpec) -> list[str]:
 
 def _device_problems(config: Config) -> list[str]:
     found: list[str] = []
+    resumed = config.run.resume is not None
     if config.run.device == "cuda" and not torch.cuda.is_available():
-        found.append("--device cuda: torch sees no GPU here; use --device cpu, or leave it out")
+        if resumed:
+            found.append(
+                "the run was made on a GPU, and torch sees none here: add --device cpu to go on, "
+                "with other last bits"
+            )
+        else:
+            found.append("--device cuda: torch sees no GPU here; use --device cpu, or leave it out")
     threads = config.run.threads
     if threads is not None and threads > len(cores()):
-        found.append(f"--threads {threads}: this host has {len(cores())} cores to use")
+        other = ", with other last bits" if resumed else ""
+        found.append(
+            f"--threads {threads}: this host has {len(cores())} cores to use; give that many "
+            f"or fewer{other}"
+        )
     return found

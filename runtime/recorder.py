@@ -1,23 +1,51 @@
 """What a module of a real run writes down, and whom else it tells."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from types import TracebackType
 
+from comm.address import Address
 from comm.telemetry import Evaluated
+from partition.plan import Plan
+from runtime.history import History
+from runtime.run_dir import RunDir
 from workers.ballot import Result
 from workers.record import MetricsFile
 
 
 class RunRecorder(MetricsFile):
-    """A module's metrics.jsonl that also tells evaluations to whoever prints them."""
+    """A module's metrics.jsonl; the module that counts also keeps the run's history.csv.
 
-    def __init__(self, folder: Path, *, turn: int, tell: Callable[[Evaluated], None]) -> None:
+    Evaluations are told to whoever prints them. On resuming, all go on from `turn`.
+    """
+
+    def __init__(
+        self,
+        run_dir: RunDir,
+        plan: Plan,
+        address: Address,
+        *,
+        turn: int,
+        tell: Callable[[Evaluated], None],
+    ) -> None:
+        folder = run_dir.module(address)
         super().__init__(folder / "metrics.jsonl", turn=turn)
         self._tell = tell
+        self._history: History | None = None
+        if address == plan.grid.rows[-1][0]:
+            clock, rows = folder / "clock.csv", plan.grid.depth
+            self._history = History(run_dir.history, clock, rows=rows, turn=turn)
+
+    def lesson(self, *, turn: int, step: int, epoch: int, values: Mapping[str, float]) -> None:
+        """One training step."""
+        super().lesson(turn=turn, step=step, epoch=epoch, values=values)
+        if self._history is not None:
+            self._history.trained(turn)
 
     def result(self, turn: int, result: Result) -> None:
         """One evaluation."""
         super().result(turn, result)
+        if self._history is not None:
+            self._history.evaluated(turn, result)
         self._tell(
             Evaluated(
                 epoch=result.epoch,
@@ -30,3 +58,13 @@ class RunRecorder(MetricsFile):
                 member=result.member,
             )
         )
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._history is not None:
+            self._history.__exit__(kind, error, trace)

@@ -3,8 +3,7 @@
 import sys
 
 from comm.errors import BadInput
-
-EXIT_BAD_INPUT = 2
+from runtime.exits import EXIT_BAD_INPUT
 
 
 def refuse(error: BadInput) -> int:

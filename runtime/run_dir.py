@@ -1,9 +1,14 @@
 """Where a run leaves its traces.
 
 config.json    plan.json  plan.txt              how it was set up
+classes.json                                    the names of the classes (runtime.classes)
 modules/k0g0/  metrics.jsonl timing.json log.txt     what each module measured and said
 checkpoints/turn-0000790/k0g0.safetensors …
+resumes.jsonl                                   how it went on, each time
+history.csv                                     its evaluations, beside the clock
 summary.json   summary.txt                      how it ended
+
+Every file is written aside and renamed, but for metrics and logs, which grow line by line.
 """
 
 import fcntl
@@ -16,6 +21,7 @@ from typing import IO
 
 from comm.address import Address
 from comm.errors import BadInput
+from workers.aside import replace, writing
 
 _locks: list[IO[str]] = []  # held until this process ends
 
@@ -39,12 +45,32 @@ class RunDir:
         return self.root / "checkpoints"
 
     @property
+    def resumes(self) -> Path:
+        return self.root / "resumes.jsonl"
+
+    @property
+    def history(self) -> Path:
+        return self.root / "history.csv"
+
+    @property
+    def summary_text(self) -> Path:
+        return self.root / "summary.txt"
+
+    @property
     def summary(self) -> Path:
         return self.root / "summary.json"
 
     def module(self, address: Address) -> Path:
         """The folder of one module."""
         return self.root / "modules" / str(address)
+
+    def metrics(self, address: Address) -> Path:
+        """What a module writes at every step."""
+        return self.module(address) / "metrics.jsonl"
+
+    def timing(self, address: Address) -> Path:
+        """What a module writes at its end."""
+        return self.module(address) / "timing.json"
 
     def problems(self, *, resume: bool) -> list[str]:
         """Why this directory can not be used; leaves nothing behind."""
@@ -77,7 +103,9 @@ class RunDir:
 
     def lock(self) -> None:
         """Keep it for this process, until it ends. Raises BadInput if a run is alive in it."""
-        file = (self.root / "lock").open("a")
+        path = self.root / "lock"
+        with writing(path):
+            file = path.open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -86,14 +114,12 @@ class RunDir:
 
     def claim(self, config: bytes) -> None:
         """Make it this run's. Raises BadInput if another run was faster."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        try:
-            with self.config.open("xb") as file:
-                file.write(config)
-        except FileExistsError as error:
-            raise BadInput(
-                [f"{self.root} already holds a run: choose another --run-dir"]
-            ) from error
+        with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        self.lock()
+        if self.config.exists():
+            raise BadInput([f"{self.root} already holds a run: choose another --run-dir"])
+        replace(self.config, config)
 
 
 def default_run_dir(name: str) -> Path:

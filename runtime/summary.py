@@ -1,130 +1,134 @@
 """How a run ended: one file, one table."""
 
-from collections.abc import Sequence
+import io
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from comm.errors import NotWritten
 from comm.telemetry import Evaluated
 from partition.plan import Plan
+from runtime.fitted import Column, Fitted, Sentence
+from runtime.headline import SPLITS, accuracy, headline, legend, source
 from runtime.run_dir import RunDir
 from runtime.table import size
+from runtime.traces import Timing, traces
 from workers.aside import replace
+from workers.ballot import Result
 
 FINISHED = "finished"
 STOPPED = "stopped as asked"
-
-
-class Timing(msgspec.Struct, kw_only=True):
-    """A module's `timing.json`, as far as the table needs it."""
-
-    rank: int
-    resident: int
-    images: int
-    seconds: float
-    learning: float
-    waited: dict[str, float]
-    step: int
-    turns: int
-
-
-class _Line(msgspec.Struct):
-    evaluation: Any = None
-
-
-def evaluations(run_dir: RunDir, plan: Plan) -> list[dict[str, Any]]:
-    """Every evaluation of a run, oldest first, from the metrics of the module that counts."""
-    path = run_dir.module(plan.grid.rows[-1][0]) / "metrics.jsonl"
-    if not path.exists():
-        return []
-    lines = (msgspec.json.decode(line, type=_Line) for line in path.read_bytes().splitlines())
-    return [line.evaluation for line in lines if line.evaluation is not None]
-
-
-def timings(run_dir: RunDir, plan: Plan) -> dict[str, Timing]:
-    """What each module measured of itself, by address."""
-    found: dict[str, Timing] = {}
-    for address in plan.grid:
-        path = run_dir.module(address) / "timing.json"
-        if path.exists():
-            found[str(address)] = msgspec.json.decode(path.read_bytes(), type=Timing)
-    return found
+FAILED = "failed"
 
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def results_line(result: Evaluated) -> str:
-    """An evaluation in one line."""
+def results_line(plan: Plan, result: Evaluated) -> str:
+    """An evaluation in one line: the accuracy that belongs in a paper first."""
     rows = " ".join(map(_percent, result.rows))
     head = "" if result.head is None else f", head {result.head:.2f}"
-    member = "" if result.member is None else f", one member {result.member:.2f}"
+    together = f", ensemble {result.ensemble:.2f}" if len(plan.predictors) > 1 else ""
+    member = "" if result.member is None else f", member {result.member:.2f}"
     return (
-        f"epoch {result.epoch}: {result.split} accuracy, %: rows {rows}{head}, "
-        f"ensemble {result.ensemble:.2f}{member}; loss {result.loss:.4f}"
+        f"epoch {result.epoch}: {SPLITS[result.split]} accuracy "
+        f"{accuracy(plan, result):.2f} % ({source(plan)}); "
+        f"rows {rows}{head}{together}{member}; loss {result.loss:.4f}"
     )
 
 
-def results_table(results: Sequence[dict[str, Any]]) -> RenderableType:
-    """Evaluations as a table, one row each."""
-    table = Table(title="accuracy, %", title_justify="left", box=None, pad_edge=False)
-    rows = len(results[0]["rows"])
-    members = ["member"] if results[0].get("member") is not None else []
-    names = [*(f"row {k}" for k in range(rows)), "head", "ensemble", *members, "loss"]
-    for name in ("epoch", "split", *names):
-        table.add_column(name, justify="left" if name == "split" else "right")
-    for result in results:
-        table.add_row(
-            str(result["epoch"]),
-            result["split"],
-            *map(_percent, result["rows"]),
-            _percent(result["head"]),
-            f"{result['ensemble']:.2f}",
-            *(_percent(result[name]) for name in members),
-            f"{result['loss']:.4f}",
-        )
-    return table
+def results_table(plan: Plan, results: Sequence[dict[str, Any]]) -> RenderableType:
+    """Evaluations as a table, one line each, and what its columns are."""
+
+    def percents(name: str, values: Sequence[float | None]) -> Column:
+        return Column(name=name, cells=tuple(map(_percent, values)), number=True)
+
+    def words(name: str, *, number: bool) -> Column:
+        cells = tuple(str(result[name]) for result in results)
+        return Column(name=name, cells=cells, number=number, key=True)
+
+    columns = [words("epoch", number=True), words("split", number=False)]
+    for k in range(plan.grid.depth):
+        columns.append(percents(f"row {k}", [result["rows"][k] for result in results]))
+    there = {
+        "head": plan.grid.readout,
+        "ensemble": len(plan.predictors) > 1,
+        "member": results[0].get("member") is not None,
+    }
+    for name in (name for name, is_there in there.items() if is_there):
+        columns.append(percents(name, [result[name] for result in results]))
+    losses = tuple(f"{result['loss']:.4f}" for result in results)
+    columns.append(Column(name="loss", cells=losses, number=True))
+    table = Fitted(columns, title="accuracy, %")
+    return Group(table, *(Sentence(line, style="dim") for line in legend(plan)))
 
 
 def modules_table(found: dict[str, Timing]) -> RenderableType:
     """What each module did with its time."""
-    table = Table(title="modules", title_justify="left", box=None, pad_edge=False)
-    for name in ("module", "rank", "images/s", "waiting", "mostly for", "memory"):
-        table.add_column(name, justify="left" if name in ("module", "mostly for") else "right")
-    for address, timing in found.items():
-        peer, most = max(timing.waited.items(), key=lambda item: item[1], default=("–", 0.0))
-        share = sum(timing.waited.values()) / timing.seconds if timing.seconds else 0.0
-        table.add_row(
-            address,
-            str(timing.rank),
-            f"{timing.images / timing.learning:.1f}" if timing.learning else "–",
-            f"{100 * share:.1f} %",
-            peer if most > 0 else "–",
-            size(timing.resident),
-        )
-    return table
+    timings = found.values()
+    most = [max(t.waited.items(), key=lambda item: item[1], default=("–", 0.0)) for t in timings]
+    shares = [sum(t.waited.values()) / t.seconds if t.seconds else 0.0 for t in timings]
+    rates = [f"{t.images / t.learning:.1f}" if t.learning else "–" for t in timings]
+
+    def column(name: str, cells: Iterable[str], *, number: bool = True) -> Column:
+        return Column(name=name, cells=tuple(cells), number=number, key=name == "module")
+
+    return Fitted(
+        [
+            column("module", found, number=False),
+            column("rank", (str(timing.rank) for timing in timings)),
+            column("images/s", rates),
+            column("waiting", (f"{100 * share:.1f} %" for share in shares)),
+            column("mostly for", (p if s > 0 else "–" for p, s in most), number=False),
+            column("memory", (size(timing.resident) for timing in timings)),
+        ],
+        title="modules",
+    )
 
 
-def summarise(run_dir: RunDir, plan: Plan, *, ended: str, console: Console) -> None:
-    """Write summary.json and summary.txt, and print the table."""
-    results, found = evaluations(run_dir, plan), timings(run_dir, plan)
+def last_words(plan: Plan, results: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The accuracy that belongs in a paper, of the last evaluation; on test images, if any was."""
+    tested = [result for result in results if result["split"] == "test"]
+    for result in (tested or results)[-1:]:
+        yield headline(plan, msgspec.convert(result, Result))
+
+
+def summarise(
+    run_dir: RunDir, plan: Plan, *, ended: str, console: Console, cause: str | None = None
+) -> None:
+    """Write summary.json and summary.txt, and print the tables, the headline last.
+
+    What can not be read is left out, with a word; a summary that can not be written is printed. The
+    `cause` of a failure is only written: whoever calls this says it where errors are said.
+    """
+    left = traces(run_dir, plan)
+    results, found = left.evaluations, left.timings
     parts: list[RenderableType] = []
     if results:
-        parts += [results_table(results[-10:]), Text()]
+        parts += [results_table(plan, results[-10:]), Text()]
     if found:
         parts += [modules_table(found), Text()]
-    parts.append(Text(f"{ended}; everything is in {run_dir.root}"))
+    parts += map(Sentence, left.words)
+    parts.append(Sentence(f"{ended}; everything is in {run_dir.root}"))
+    parts += [Sentence(words, style="bold") for words in last_words(plan, results)]
     whole = Group(*parts)
     written = {
         "ended": ended,
+        "cause": cause,
         "evaluations": results,
         "modules": {address: msgspec.to_builtins(timing) for address, timing in found.items()},
+        "words": left.words,
     }
-    replace(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
-    with (run_dir.root / "summary.txt").open("w") as file:
-        Console(file=file, width=120).print(whole)
+    text = io.StringIO()
+    Console(file=text, width=120).print(whole, *([] if cause is None else [Sentence(cause)]))
     console.print(whole)
+    try:
+        replace(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
+        replace(run_dir.summary_text, text.getvalue().encode())
+    except NotWritten as error:
+        print(f"the summary stands here alone: {error}", file=sys.stderr)

@@ -2,71 +2,70 @@
 
     start all ──▶ listen to heartbeats ──▶ all ended well: summary
                        │ one ended badly, froze, or nobody moves: name the cause, kill the rest
-                       └ Ctrl-C: ask rank 0, which ends the run at one common step
+                       └ asked to stop: ask rank 0, which ends the run at one common step
 
 What is asked of it travels with the data from there (see `workers.worker.Worker`), so no module can
 be past the step at which all end.
 """
 
-import signal
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, time
-from types import FrameType
 
 import psutil
 
 from comm.errors import RunError
 from comm.telemetry import Beat, Evaluated, Listener, Started
-from runtime.blame import Pulse, stalled
+from runtime.blame import stalled
 from runtime.console import Progress
+from runtime.exits import EXIT_STOPPED
 from runtime.failure import cause, read_notes
+from runtime.fork_server import server_death
+from runtime.interrupts import Requests
+from runtime.places import Places
 from runtime.processes import Processes
+from runtime.signs import Signs
 from runtime.summary import STOPPED
 from runtime.ticket import Ticket
 
 TICK = 0.1  # seconds between looks at the processes
 GRACE = 0.4  # seconds for the others' accounts, once one process has failed
-STARTING = 120.0  # seconds a process may take until its first heartbeat
 
 
 class Stopped(RunError):
     """The run was asked to end, and did."""
 
 
-@dataclass
-class _Seen:
-    """What was heard of the processes so far, and when."""
-
-    beats: dict[int, Beat] = field(default_factory=dict[int, Beat])
-    at: dict[int, float] = field(default_factory=dict[int, float])
-    started: dict[int, Started] = field(default_factory=dict[int, Started])
-
-
 class Supervisor:
-    """Runs the processes of `tickets` to their end, and shows what they say as `progress`."""
+    """Runs the processes of `tickets` to their end, and shows what they say as `progress`.
+
+    `places` are the folders that the run needs; `requests` come from outside.
+    """
 
     def __init__(
-        self, tickets: list[Ticket], session: Path, progress: Progress, *, stall: float
+        self,
+        tickets: Sequence[Ticket],
+        session: Path,
+        progress: Progress,
+        requests: Requests,
+        places: Places,
+        *,
+        stall: float,
     ) -> None:
-        self._tickets, self._session, self._progress = tickets, session, progress
-        self._stall = stall
+        self._session, self._progress = session, progress
+        self._requests, self._places, self._stall = requests, places, stall
         self._listener = Listener(session)
-        self._interrupts = 0
+        self._processes = Processes(tickets)
+        self._hosted = {t.rank: tuple(map(str, progress.plan.grid.hosted(t.rank))) for t in tickets}
+        self._signs = Signs(self._hosted)
+        self._beats: dict[int, Beat] = {}
+        self._started: dict[int, Started] = {}
         self._asked = False
-        self.seen = _Seen()
-        self._began = monotonic()
-        self._looked = self._began
-        self._processes = Processes()
 
     def run(self) -> None:
         """Returns when all processes ended well. Raises RunError with the cause, or Stopped."""
-        before = {
-            number: signal.signal(number, self._interrupted)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
         try:
-            self._processes.start(self._tickets)
+            self._processes.start()
             while not self._finished():
                 self._listen()
                 self._obey()
@@ -74,80 +73,82 @@ class Supervisor:
         finally:
             self._processes.kill()
             self._listener.close()
-            for number, action in before.items():
-                signal.signal(number, action)
-        if self._asked:
+        if EXIT_STOPPED in self._processes.exits().values():
             raise Stopped(STOPPED)
-
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        self._interrupts += 1
 
     def _listen(self) -> None:
         for report in self._listener.reports(TICK):
             match report:
                 case Beat():
-                    self.seen.beats[report.rank] = report
-                    self.seen.at[report.rank] = monotonic()
+                    self._beats[report.rank] = report
+                    self._signs.heard(report.rank)
                 case Started():
-                    self.seen.started[report.rank] = report
-                    if len(self.seen.started) == len(self._processes.sentinels):
+                    self._started[report.rank] = report
+                    if len(self._started) == len(self._hosted):
                         since_command = time() - psutil.Process().create_time()
-                        self._progress.started(since_command, list(self.seen.started.values()))
+                        self._progress.started(since_command, list(self._started.values()))
                 case Evaluated():
                     self._progress.evaluated(report)
-        self._progress.show(self.seen.beats)
+        self._progress.show(self._beats)
 
     def _obey(self) -> None:
-        if self._interrupts > 1:
-            raise Stopped("ended at once, as asked twice; the last checkpoint is intact")
-        if self._interrupts and not self._asked:
-            if 0 not in self.seen.started:  # then nobody has begun a step
-                raise Stopped("stopped before it began")
-            self._asked = True
-            self._progress.say("stopping at one common step; once more to end at once")
-            self._processes.ask_to_stop()
+        """End the run if somebody asks for it: us, or any of the modules' processes."""
+        if self._requests.at_once:
+            raise Stopped("ended at once, as asked twice")
+        told = [rank for rank, beat in self._beats.items() if beat.asked]
+        if self._asked or not (self._requests.asked or told):
+            return
+        if 0 not in self._started:  # then nobody has begun a step
+            raise Stopped("stopped before it began")
+        self._asked = True
+        if not self._requests.asked:
+            named = " and ".join(self._hosted[told[0]])
+            self._progress.say(f"the process of {named} was sent a signal to end")
+        self._progress.say("stopping after this step and saving; Ctrl-C again quits without saving")
+        self._processes.ask_to_stop()
 
     def _finished(self) -> bool:
+        if self._processes.failure is not None:
+            raise RunError(self._death() or f"could not start: {self._processes.failure}")
         exits = self._processes.exits()
-        failed = {rank: code for rank, code in exits.items() if code != 0}
-        if failed:
+        if _bad(exits):
             until = monotonic() + GRACE
             while monotonic() < until:
                 self._listen()
-            exits = self._processes.exits()
-            failed = {rank: code for rank, code in exits.items() if code != 0}
-            raise RunError(cause(read_notes(self._session), failed, self._words()))
-        return len(exits) == len(self._processes.sentinels)
+            failed = _bad(self._processes.exits())
+            found = cause(read_notes(self._session), failed, self._words())
+            raise RunError(self._death() or found)
+        if death := self._death():
+            raise RunError(death)
+        if moved := self._places.moved():
+            raise RunError(moved)
+        return len(exits) == len(self._hosted)
+
+    def _death(self) -> str | None:
+        """How the fork server ended, if it did: no module is to blame then."""
+        if ended := server_death():
+            hint = " (out of memory?)" if "SIGKILL" in ended else ""
+            return f"the fork server, from which all modules come: {ended}{hint}"
+        return None
 
     def _words(self) -> dict[int, str]:
-        words = {rank: f"{' and '.join(self._hosted(rank))} (starting)" for rank in self._ranks}
-        for rank, beat in self.seen.beats.items():
+        words = {
+            rank: f"{' and '.join(hosted)} (starting)" for rank, hosted in self._hosted.items()
+        }
+        for rank, beat in self._beats.items():
             if beat.modules:
                 words[rank] = " and ".join(f"{m.address} ({m.word})" for m in beat.modules)
         return words
 
-    @property
-    def _ranks(self) -> range:
-        return range(len(self._tickets))
-
-    def _hosted(self, rank: int) -> tuple[str, ...]:
-        return tuple(map(str, self._progress.plan.grid.hosted(rank)))
-
     def _watch(self) -> None:
-        now, running = monotonic(), self._processes.sentinels.keys() - self._processes.exits()
-        gap, self._looked = now - self._looked, now
-        if gap > 5 * TICK + 1:  # the launcher itself was frozen: nobody else is to blame for that
-            self.seen.at = {rank: min(at + gap, now) for rank, at in self.seen.at.items()}
-            self._began += gap
-        pulses: dict[int, Pulse] = {}
-        for rank in running:
-            beat = self.seen.beats.get(rank)
-            age = now - self.seen.at.get(rank, now)
-            if beat is None or not beat.modules:  # it has not met the others yet
-                age = max(age, now - self._began - STARTING + self._stall)
-            pulses[rank] = Pulse(
-                age=age, hosted=self._hosted(rank), modules=tuple(beat.modules) if beat else ()
-            )
-        found = stalled(pulses, self._stall)
-        if found:
+        running = self._processes.pids
+        for rank in self._processes.exits():
+            running.pop(rank, None)
+        pulses = self._signs.pulses(running, self._beats)
+        found = self._signs.frozen_server(self._processes.missing, running, self._stall)
+        if found := found or stalled(pulses, self._stall):
             raise RunError(found)
+
+
+def _bad(exits: dict[int, int]) -> dict[int, int]:
+    return {rank: code for rank, code in exits.items() if code not in (0, EXIT_STOPPED)}

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from comm.route import Kind
 from partition.costs import BlockCost, row_seconds
 from partition.plan import ModulePlan, Plan
+from runtime.fitted import Column, Fitted, Sentence
 
 
 def _blocks(module: ModulePlan) -> str:
@@ -33,7 +33,7 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def _hears(plan: Plan, module: ModulePlan) -> str:
+def _input_from(plan: Plan, module: ModulePlan) -> str:
     """Whose tensors arrive in a training step."""
     heard = [r for r in plan.routes if r.target == module.address and r.learning]
     parts: list[str] = ["images"] if module.hears_image or module.decodes else []
@@ -80,6 +80,69 @@ def work_of(plan: Plan, costs: Sequence[BlockCost]) -> list[float]:
     return [row_seconds(costs, m.first, m.first + len(m.blocks), m.share.of) for m in modules]
 
 
+def _columns(plan: Plan, costs: Sequence[BlockCost]) -> Iterator[Column]:
+    """What there is to say of every module; columns that would be empty are left out."""
+    modules, work = plan.modules, work_of(plan, costs)
+    ranks = [plan.grid.rank(module.address) for module in modules]
+    sent = [plan.sent_bytes(module.address) for module in modules]
+
+    def words(name: str, cells: Iterator[str], *, key: bool = False) -> Column:
+        return Column(name=name, cells=tuple(cells), key=key)
+
+    def numbers(name: str, cells: Iterator[str]) -> Column:
+        return Column(name=name, cells=tuple(cells), number=True)
+
+    def macs(name: str, counts: list[int]) -> Column:
+        return numbers(name, (f"{count / 1e3:,.1f}" for count in counts))
+
+    def bytes_sent(name: str, kind: Kind) -> Column:
+        return numbers(name, (size(s[kind]) if kind in s else "–" for s in sent))
+
+    contexts = any(module.contexts for module in modules)
+    feedback = any(module.feedback_macs for module in modules)
+    yield words("module", (str(m.address) for m in modules), key=True)
+    yield words("rank", map(str, ranks))
+    yield words("blocks", map(_blocks, modules))
+    yield words("input", (_shape(m.reads) for m in modules))
+    yield words("output", (_shape(m.writes) for m in modules))
+    yield words("head", (f"{m.head.kind} on {_shape(m.head.shape)}" for m in modules))
+    yield words("input from", (_input_from(plan, m) for m in modules))
+    yield bytes_sent("to next row/step", Kind.AHEAD)
+    if contexts:
+        yield bytes_sent("context/step", Kind.CONTEXT)
+    if feedback:
+        yield bytes_sent("targets/step", Kind.TARGET)
+    yield bytes_sent("to peers/step", Kind.PEER)
+    yield numbers("parameters", (f"{m.parameters:,}" for m in modules))
+    yield macs("kMACs", [m.macs for m in modules])
+    yield macs("head kMACs", [m.head_macs for m in modules])
+    if contexts:
+        yield macs("contexts", [m.context_macs for m in modules])
+    if any(module.decodes for module in modules):
+        yield macs("decoder", [m.decoder_macs for m in modules])
+    if feedback:
+        yield macs("feedback", [m.feedback_macs for m in modules])
+    if costs:
+        yield numbers("s/step", (f"{work[rank]:.3f}" for rank in ranks))
+    whole = sum(work)
+    parts = zip(modules, ranks, strict=True)
+    yield numbers("work", (f"{work[rank] / whole:.1%}" if m.blocks else "" for m, rank in parts))
+
+
+def _speedups(plan: Plan) -> Iterator[str]:
+    """What the plan promises, and how four processes can be more than four times as fast."""
+    yield (
+        f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
+        f"inference {plan.inference_speedup:.3f}×" + _context_share(plan)
+    )
+    if max(plan.grid.groups) > 1 and plan.inference_macs < plan.whole_macs:
+        yield (
+            f"groups make the network itself smaller, {plan.inference_macs / 1e3:,.1f} kMACs "
+            f"instead of {plan.whole_macs / 1e3:,.1f}: so {plan.grid.processes} processes may be "
+            f"more than {plan.grid.processes}× as fast as one process with the undivided network"
+        )
+
+
 def _measured(plan: Plan, costs: Sequence[BlockCost]) -> Iterator[str]:
     """Σ over the slowest, in measured seconds: what as many cores as processes can win."""
     if costs:
@@ -92,59 +155,33 @@ def _measured(plan: Plan, costs: Sequence[BlockCost]) -> Iterator[str]:
         )
 
 
-def plan_table(plan: Plan, costs: Sequence[BlockCost] = ()) -> RenderableType:
-    """The grid: blocks, shapes, routes, bytes per step, parameters, MACs, and what they promise."""
-    work = work_of(plan, costs)
-    contexts = any(module.contexts for module in plan.modules)
-    decoders = any(module.decodes for module in plan.modules)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("module", "rank", "blocks", "reads", "writes", "head", "hears"):
-        table.add_column(name, overflow="fold")
-    feedback = any(module.feedback_macs for module in plan.modules)
-    context = ("context/step",) * contexts + ("targets/step",) * feedback
-    times = ("s/step",) * bool(costs)
-    for name in ("ahead/step", *context, "peers/step", "parameters", "kMACs", "of which head"):
-        table.add_column(name, justify="right")
-    parts = ("contexts",) * contexts + ("decoder",) * decoders + ("feedback",) * feedback
-    for name in (*parts, *times, "share"):
-        table.add_column(name, justify="right")
-    for module in plan.modules:
-        rank, sent = plan.grid.rank(module.address), plan.sent_bytes(module.address)
-        more = [module.context_macs] * contexts + [module.decoder_macs] * decoders
-        more += [module.feedback_macs] * feedback
-        between = (Kind.CONTEXT,) * contexts + (Kind.TARGET,) * feedback
-        kinds = (Kind.AHEAD, *between, Kind.PEER)
-        table.add_row(
-            str(module.address),
-            str(rank),
-            _blocks(module),
-            _shape(module.reads),
-            _shape(module.writes),
-            f"{module.head.kind} on {_shape(module.head.shape)}",
-            _hears(plan, module),
-            *(size(sent[kind]) if kind in sent else "–" for kind in kinds),
-            f"{module.parameters:,}",
-            *(f"{macs / 1e3:,.1f}" for macs in (module.macs, module.head_macs, *more)),
-            *(f"{work[rank]:.3f}" for _ in times),
-            f"{work[rank] / sum(work):.1%}" if module.blocks else "",
-        )
-    slowest, ranks = plan.slowest_rank, range(plan.grid.processes)
-    hosted = " ".join(map(str, plan.grid.hosted(slowest)))
+def _first(plan: Plan) -> str:
     widths = f" {' '.join(map(str, plan.widths))}" if plan.widths else ""
-    lines = (
+    replay = f", replay of {plan.replay} batches (not exact)" if plan.replay else ""
+    lag = plan.wiring.feedback_lag
+    return (
         f"{plan.method}: {plan.network}{widths} on {plan.data.name} ({_shape(plan.data.shape)}, "
         f"{plan.data.classes} classes), grid {plan.grid}, {plan.grid.processes} processes, "
-        f"batch {plan.batch}, window {plan.window}"
-        + (f", replay of {plan.replay} batches (not exact)" if plan.replay else "")
-        + (f", feedback lag {lag} (not exact)" if (lag := plan.wiring.feedback_lag) else ""),
+        f"batch {plan.batch}, window {plan.window}{replay}"
+        + (f", feedback lag {lag} (not exact)" if lag else "")
+    )
+
+
+def plan_table(plan: Plan, costs: Sequence[BlockCost] = ()) -> RenderableType:
+    """The grid: blocks, shapes, routes, bytes per step, parameters, MACs, and what they promise."""
+    slowest, ranks = plan.slowest_rank, range(plan.grid.processes)
+    hosted = " ".join(map(str, plan.grid.hosted(slowest)))
+    lines = (
         f"whole network {plan.whole_macs / 1e3:,.1f} kMACs, {plan.whole_parameters:,} parameters; "
         f"slowest process rank {slowest} ({hosted}) "
         f"{plan.rank_macs(slowest) / 1e3:,.1f} kMACs",
-        f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
-        f"inference {plan.inference_speedup:.3f}×" + _context_share(plan),
+        *_speedups(plan),
         *_measured(plan, costs),
-        f"windows hold at most {size(max(map(partial(frame_bytes, plan), ranks)))} per process",
-        "(MACs are of the forward pass, one sample, by the papers' convention; share: of the work "
-        "of all processes; hears: * is all groups of a row)",
+        f"batches under way between processes take at most "
+        f"{size(max(map(partial(frame_bytes, plan), ranks)))} in each (--window {plan.window})",
+        "(input from: k0g* is all groups of row 0; /step: sent in one training step; kMACs: "
+        "thousands of multiply-accumulates of the forward pass of one sample, head included, "
+        "counted as in the papers; work: a process's share of what all processes do)",
     )
-    return Group(Text(lines[0]), Text(), table, Text(), *(Text(line) for line in lines[1:]))
+    table = Fitted([*_columns(plan, costs)])
+    return Group(Sentence(_first(plan)), Text(), table, Text(), *map(Sentence, lines))

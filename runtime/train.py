@@ -7,15 +7,17 @@ from pathlib import Path
 from rich.console import Console
 
 from comm.errors import RunError
+from runtime.afterwards import next_move, telling_logs
 from runtime.config import Config
 from runtime.console import Progress
+from runtime.exits import EXIT_FAILED, EXIT_STOPPED
+from runtime.interrupts import Requests
 from runtime.opening import Opened, open_run, settled
+from runtime.places import Places
 from runtime.session import session
-from runtime.summary import FINISHED, summarise
+from runtime.summary import FAILED, FINISHED, summarise
 from runtime.supervisor import Stopped, Supervisor
 from runtime.ticket import Ticket
-
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 
 def train_here(config: Config, console: Console) -> int:
@@ -24,21 +26,32 @@ def train_here(config: Config, console: Console) -> int:
     console.print(opened.line)
     if opened.complete:
         return 0
-    ready, code, ended = opened.ready, 0, FINISHED
-    with session() as folder, Progress(console, ready.plan, opened.turns) as progress:
+    with session() as folder, Requests() as requests:
+        return _see_to_its_end(opened, folder, requests, console)
+
+
+def _see_to_its_end(opened: Opened, folder: Path, requests: Requests, console: Console) -> int:
+    ready, run_dir = opened.ready, opened.run_dir
+    code, ended, cause = 0, FINISHED, None
+    places = Places({"the run directory": run_dir.root, "the session folder": folder})
+    with Progress(console, ready.plan, opened.turns) as progress:
         tickets = _tickets(opened, folder)
         _tell_of_shared_gpus(ready.config, len(tickets), progress)
+        stall = ready.config.run.stall
         try:
-            Supervisor(tickets, folder, progress, stall=ready.config.run.stall).run()
+            Supervisor(tickets, folder, progress, requests, places, stall=stall).run()
         except Stopped as error:
-            code, ended = EXIT_INTERRUPTED, str(error)
+            code, ended = EXIT_STOPPED, str(error)
         except RunError as error:
-            code, ended = EXIT_FAILED, str(error)
-    if code == EXIT_FAILED:
-        print(ended, file=sys.stderr)
-        logs = opened.run_dir.root / "modules" / "*" / "log.txt"
-        print(f"the modules' own logs are {logs}", file=sys.stderr)
-    summarise(opened.run_dir, ready.plan, ended=ended, console=console)
+            code, ended, cause = EXIT_FAILED, FAILED, str(error)
+    if not places.moved():
+        summarise(run_dir, ready.plan, ended=ended, cause=cause, console=console)
+        if code:
+            console.print(next_move(run_dir, ready.plan), soft_wrap=True, highlight=False)
+    if cause is not None:
+        print(cause, file=sys.stderr)
+        for line in telling_logs(run_dir, ready.plan):
+            print(line, file=sys.stderr)
     return code
 
 

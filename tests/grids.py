@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from workers.job import Job
 from workers.methods.method import Method
 from workers.optim import OptimConfig
 from workers.schedule import Schedule, training
+from workers.shelf import Shelf
 from workers.worker import Worker
 
 IMAGE, CLASSES, BATCH, EVAL = (3, 16, 16), 5, 6, 4
@@ -145,6 +147,11 @@ def job_of(
         device=torch.device("cpu"),
         **more,  # type: ignore[arg-type]
     )
+
+
+def shelf_of(root: Path, plan: Plan) -> Shelf:
+    """The checkpoints of a plan below `root`."""
+    return Shelf(root=root, grid=plan.grid, plan=plan.digest)
 
 
 def lockstep(

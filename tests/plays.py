@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from comm.address import Address, Grid
-from comm.channel import Wait
+from comm.channel import Sender, Wait, send
 from comm.frame import Era
 from comm.message import Flag, Message, specs_of
 from comm.rendezvous import BACKSTOP, Meeting, meet
@@ -85,6 +85,12 @@ def arrived(route: Route, message: Message) -> tuple[int, int, Flag]:
             assert tensor.stride() == wanted.stride(), f"{route} has strides {tensor.stride()}"
             assert tensor.is_contiguous(memory_format=layout), f"{route} has another layout"
     return message.turn, message.rows, message.flags
+
+
+def deliver(end: Sender, message: Message) -> None:
+    """Send at once, where nobody has to be waited for."""
+    for _ in send(end, message):
+        pass
 
 
 def backwards(tensor: Tensor) -> Tensor:

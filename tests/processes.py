@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from runtime.death import die_with_parent
-from runtime.processes import warm_up
+from runtime.fork_server import warm_up
 
 PATIENCE = 30.0  # seconds; whatever takes longer is stuck
 _context = get_context("forkserver")

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from launch import main
-from runtime import shortcuts, torchrun
+from runtime import shortcuts
 from runtime.processes import Processes
-from tests.runs import ROOT, TORCHRUN, launch, started, until
+from tests.runs import launch
 
 TINY = ("--network", "mlp", "--widths", "32", "32", "--image-size", "8", "--batch", "240")
 
@@ -358,11 +358,23 @@ def test_a_run_directory_that_holds_another_run_is_left_alone(
     assert before == {path: path.stat().st_mtime_ns for path in held.rglob("*")}
 
 
-@pytest.mark.parametrize("more", ["--epochs 3", "--run-dir elsewhere", "dgl", "--seed 1"])
-def test_resuming_takes_no_other_settings(refused: type[Refused], held: Path, more: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("--run-dir elsewhere", ("--run-dir elsewhere (before: --run-dir ",)),
+        ("dgl", ("--method dgl (before: --method gn-dgl)",)),
+        ("--seed 1 --lr 3", ("--lr 3.0 (before: no --lr)", "--seed 1 (before: --seed 0)")),
+    ],
+    ids=["place", "method", "two"],
+)
+def test_resuming_takes_no_other_settings(
+    refused: type[Refused], held: Path, more: str, named: tuple[str, ...]
+) -> None:
     answer = refused("train", *more.split(), "--resume", held)
     assert answer.code == 2
-    assert "takes its settings from the run" in answer.err and "leave out all others" in answer.err
+    (problem,) = answer.problems
+    assert "takes its settings from the run it goes on with: leave out --" in problem
+    assert all(words in problem for words in named), problem
 
 
 def test_evaluating_nothing_is_refused(refused: type[Refused], tmp_path: Path) -> None:
@@ -449,58 +461,3 @@ def test_a_value_that_can_not_be_is_answered_with_those_that_can(
     answer = refused(*words.split())
     assert answer.code == 2
     assert all(fragment in answer.err for fragment in fragments), answer.err
-
-
-GRID = ("train", "dgl", *TINY, "--depth", "2")
-
-
-def world(rank: int) -> dict[str, str]:
-    """What torchrun puts into the environment of each of three processes."""
-    own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
-    return {**own, "WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3", "TORCHELASTIC_RUN_ID": "test"}
-
-
-def test_a_world_of_another_size_is_refused_with_the_right_command(tmp_path: Path) -> None:
-    ended = launch(*GRID, "--run-dir", tmp_path / "run", **world(0))
-    assert ended.code == 2
-    assert ended.err == (
-        "error: torchrun started 3 processes, the grid has 2: torchrun --nproc-per-node 2 "
-        f"launch.py {shlex.join(GRID)} --run-dir {tmp_path}/run\n"
-    )
-    assert not (tmp_path / "run").exists()
-
-
-def test_the_other_ranks_leave_the_first_word_to_rank_0(
-    refused: type[Refused], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Torchrun ends them all as soon as the first one ends, whether or not it has said why."""
-    slept: list[float] = []
-    monkeypatch.setattr(torchrun, "die_with_parent", lambda: None)
-    monkeypatch.setattr(torchrun, "sleep", slept.append)
-    for rank in (0, 1):
-        for name, value in world(rank).items():
-            monkeypatch.setenv(name, value)
-        answer = refused(*GRID)
-        assert answer.code == 2 and "--nproc-per-node 2" in answer.err
-        assert len(slept) == rank
-
-
-def test_under_torchrun_nobody_measures_for_itself(tmp_path: Path) -> None:
-    words = (*GRID, "--cuts", "time", "--run-dir", tmp_path / "run")
-    ended = launch(*words, **{**world(0), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"})
-    assert ended.code == 2
-    assert ended.err == (
-        "error: --cuts time: every process would measure for itself. Measure once with launch.py "
-        "plan, and give the cut that it names\n"
-    )
-
-
-def test_torchrun_with_another_size_ends_with_the_right_command(tmp_path: Path) -> None:
-    program = (*TORCHRUN, "--nproc-per-node", "3", "launch.py")
-    with started(*GRID, "--run-dir", tmp_path / "run", program=program, cwd=ROOT) as process:
-        ended = process.end()
-        until(lambda: not process.alive(), timeout=1, why="all processes are gone")
-    assert ended.code != 0
-    assert ended.err.count("error: torchrun started 3 processes, the grid has 2") == 1
-    assert f"torchrun --nproc-per-node 2 launch.py {shlex.join(GRID)}" in ended.err
-    assert not (tmp_path / "run").exists()

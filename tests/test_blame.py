@@ -1,12 +1,14 @@
 """Who is named when a run ends: told from heartbeats, exit codes and what processes said."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from comm.errors import Diverged, ModuleFailed, PeerLost
-from comm.telemetry import ModuleBeat
+from comm.telemetry import Beat, ModuleBeat
 from runtime.blame import Pulse, stalled
 from runtime.failure import FailureNote, cause, read_notes, write_note
+from runtime.phase import WORKING
 
 STALL = 30.0
 
@@ -18,6 +20,7 @@ def module(
     return ModuleBeat(
         address=address,
         word=word,
+        now=word.removesuffix(" at step 812"),
         waits_for=waits_for,
         done=done,
         turn=812,
@@ -35,7 +38,29 @@ def module(
 
 
 def pulse(*modules: ModuleBeat, age: float = 0.2) -> Pulse:
-    return Pulse(age=age, hosted=tuple(m.address for m in modules), modules=modules)
+    """A process whose modules take turns."""
+    return Pulse(
+        age=age, hosted=tuple(m.address for m in modules), beat=beat(WORKING, modules=modules)
+    )
+
+
+def beat(
+    doing: str, *, still: float = 40.0, waiting: bool = False, modules: Sequence[ModuleBeat] = ()
+) -> Beat:
+    return Beat(
+        rank=0,
+        doing=doing,
+        waiting=waiting,
+        still=still,
+        asked=False,
+        modules=[*modules],
+        resident=0,
+    )
+
+
+def before_or_after(doing: str, *hosted: str, still: float = 40.0, waiting: bool = False) -> Pulse:
+    """A process whose modules do not take turns yet, or no more."""
+    return Pulse(age=0.2, hosted=hosted, beat=beat(doing, still=still, waiting=waiting))
 
 
 def test_a_run_that_moves_is_alive() -> None:
@@ -77,18 +102,60 @@ def test_the_longest_silent_of_several_is_named() -> None:
 
 
 def test_a_process_that_froze_before_its_first_step_is_named_by_what_it_hosts() -> None:
-    pulses = {0: pulse(module("k0g0")), 1: Pulse(age=30.5, hosted=("k1g0",), modules=())}
+    pulses = {0: pulse(module("k0g0")), 1: Pulse(age=30.5, hosted=("k1g0",), beat=None)}
     assert stalled(pulses, STALL) == (
-        "k1g0 froze (before its first step): no sign of life for 30 s"
+        "k1g0 froze (before it gave a sign of life): no sign of life for 30 s"
     )
 
 
 def test_nobody_is_blamed_for_waiting_for_a_process_that_is_still_starting() -> None:
     pulses = {
         0: pulse(module("k0g0", waits_for="k1g0")),
-        1: Pulse(age=0.0, hosted=("k1g0",), modules=()),
+        1: Pulse(age=0.0, hosted=("k1g0",), beat=None),
     }
     assert stalled(pulses, STALL) is None
+    pulses[1] = before_or_after("building its modules", "k1g0", still=0.5)
+    assert stalled(pulses, STALL) is None
+
+
+def test_a_standstill_before_the_first_turn_is_found_where_it_is() -> None:
+    pulses = {
+        0: before_or_after("connecting", "k0g0", waiting=True, still=90.0),
+        1: before_or_after("starting", "k1g0", "k2g0", still=31.0),
+        2: before_or_after("connecting", "k1g1", waiting=True, still=90.0),
+    }
+    found = str(stalled(pulses, STALL))
+    assert found.startswith("k1g0 and k2g0 have been starting for 31 s without an end; if it is")
+    pulses[1] = before_or_after("starting", "k1g0", "k2g0", still=29.0)  # it computes
+    assert stalled(pulses, STALL) is None
+
+
+def test_a_standstill_after_the_last_turn_is_found_while_others_still_work() -> None:
+    pulses = {
+        0: before_or_after("writing down its times", "k0g0", still=31.0),
+        1: pulse(module("k1g0", still=0.1)),
+    }
+    assert str(stalled(pulses, STALL)).startswith("k0g0 has been writing down its times for 31 s")
+    pulses[0] = before_or_after("leaving", "k0g0", waiting=True, still=500.0)
+    assert stalled(pulses, STALL) is None
+
+
+def test_whoever_waits_for_all_is_led_to_the_one_that_does_not() -> None:
+    pulses = {
+        0: before_or_after("leaving", "k0g0", waiting=True),
+        1: pulse(module("k1g0", waits_for="k1g1")),
+        2: pulse(module("k1g1", still=42.0)),
+    }
+    assert str(stalled(pulses, STALL)).startswith("k1g1 has been learning at step 812 for 42 s")
+
+
+def test_where_all_wait_for_all_everyone_is_named() -> None:
+    pulses = {
+        rank: before_or_after("leaving", f"k{rank}g0", waiting=True, still=31.0 + rank)
+        for rank in range(2)
+    }
+    assert stalled(pulses, STALL) == "k0g0, k1g0: leaving for 31 s, and nobody comes further"
+    assert stalled(pulses, 31.5) is None
 
 
 def test_the_chain_of_waits_leads_to_the_one_that_does_not_wait() -> None:

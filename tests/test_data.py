@@ -513,7 +513,7 @@ def test_every_problem_of_a_folder_at_once(pictures: Path) -> None:
     (pictures / "train" / "cat" / "1.png").write_bytes(
         (pictures / "train" / "cat" / "0.png").read_bytes()[:60]
     )
-    Image.fromarray(np.zeros((5, 6), np.uint16)).save(pictures / "train" / "cat" / "deep.png")
+    Image.fromarray(np.zeros((5, 6), np.float32)).save(pictures / "train" / "cat" / "deep.tif")
     image(pictures / "train" / "dog" / "wide.png", size=(9, 5))
     (pictures / "train" / "dog" / "more").mkdir()
     (pictures / "test" / "dog" / "link.png").symlink_to(pictures / "nowhere.png")
@@ -526,7 +526,7 @@ def test_every_problem_of_a_folder_at_once(pictures: Path) -> None:
         "test/fox/ holds no image",
         "train/cat/broken.png cannot be read",
         "train/cat/1.png cannot be read",
-        "train/cat/deep.png cannot be read",
+        "train/cat/deep.tif cannot be read",
         "train/dog/wide.png is 9x5 and others are 6x5: give --image-size",
         "train/dog/more is a folder",
         "test/dog/link.png is no file",

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.runs import TORCHRUN, checkpoints, launch, lines, started, traces, until
+from tests.runs import TORCHRUN, checkpoints, evaluated, launch, lines, started, traces, until
 
 RUN = (
     *("train", "gn-dgl", "--network", "resnet8", "--widths", "8", "8", "16", "32"),
@@ -42,6 +42,7 @@ def test_the_same_command_gives_the_same_bytes(
     ended = launch(*RUN, *more, "--run-dir", tmp_path / "run")
     assert ended.code == 0, ended.err
     assert traces(tmp_path / "run") == traces(run_dir)
+    assert evaluated(tmp_path / "run") == evaluated(run_dir)
 
 
 def test_torchrun_gives_the_same_bytes(run_dir: Path, tmp_path: Path) -> None:
@@ -53,8 +54,23 @@ def test_torchrun_gives_the_same_bytes(run_dir: Path, tmp_path: Path) -> None:
         assert ended.code == 0, ended.err
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
     assert traces(tmp_path / "run") == traces(run_dir)
+    assert evaluated(tmp_path / "run") == evaluated(run_dir)
     assert "finished" in ended.out
     assert re.findall(r"epoch \d+: test", ended.out) == [f"epoch {e}: test" for e in range(1, 7)]
+
+
+def test_the_history_of_a_run_holds_its_evaluations(run_dir: Path) -> None:
+    """What metrics.jsonl and the summary have without a clock."""
+    found = msgspec.json.decode((run_dir / "summary.json").read_bytes())["evaluations"]
+    assert len(found) == 6
+    for line, result in zip(evaluated(run_dir), found, strict=True):
+        assert {name: line[name] for name in ("epoch", "step", "split")} == {
+            name: str(result[name]) for name in ("epoch", "step", "split")
+        }
+        shown = [line["row 0"], line["row 1"], line["head"], line["ensemble"], line["loss"]]
+        values = [*result["rows"], result["head"], result["ensemble"], result["loss"]]
+        assert [float(text) for text in shown] == pytest.approx(values, abs=1e-4)
+        assert line["member"] == ""
 
 
 def test_another_seed_gives_other_bytes(run_dir: Path, tmp_path: Path) -> None:
@@ -77,6 +93,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(run_dir: Path, tmp_path
     ended = launch("train", "--resume", root)
     assert ended.code == 0, ended.err
     assert traces(root) == traces(run_dir)
+    assert evaluated(root) == evaluated(run_dir)
 
 
 def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on_in_lockstep(
@@ -103,6 +120,7 @@ def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on_in_lockstep(
     ended = launch("train", "--resume", root, "--debug")
     assert ended.code == 0, ended.err
     assert traces(root) == traces(run_dir)
+    assert evaluated(root) == evaluated(run_dir)
 
 
 @pytest.mark.parametrize("after", [0.4, 0.6, 0.9, 1.2, 1.8, 2.6], ids=lambda after: f"{after:g} s")
@@ -163,7 +181,14 @@ def test_evaluate_repeats_the_accuracies_of_the_last_evaluation(run_dir: Path) -
     assert ended.code == 0, ended.err
     last = msgspec.json.decode((run_dir / "summary.json").read_bytes())["evaluations"][-1]
     shown = [*last["rows"], last["head"], last["ensemble"]]
-    found = next(line for line in ended.out.splitlines() if " test " in f" {line} ").split()
+    found = next(line for line in ended.out.splitlines() if "  test  " in line).split()
     assert found[:2] == [str(last["epoch"]), "test"]
     assert found[2:-1] == [f"{value:.2f}" for value in shown]
     assert found[-1] == f"{last['loss']:.4f}"
+    *_, words = ended.out.splitlines()
+    assert words.startswith(f"test accuracy {last['ensemble']:.2f} % after epoch {last['epoch']}")
+    ended = launch("evaluate", run_dir, "--json")
+    assert ended.code == 0, ended.err
+    told = msgspec.json.decode(ended.out)
+    assert (told.pop("reported"), told.pop("accuracy")) == ("ensemble", last["ensemble"])
+    assert told == last

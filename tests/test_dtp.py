@@ -603,7 +603,7 @@ def test_what_is_inspected_takes_no_time_that_counts() -> None:
     assert [book.lessons[1]["slept"] for book in notebooks] == [0.8, 0.8]
     for worker in {layers["conv_0"], layers["fc"]}:
         # in one process the other's steps are time that is waited
-        assert worker.state.seconds - sum(worker.state.waited.values()) < 1.4
+        assert worker.state.times.seconds - sum(worker.state.waited.values()) < 1.4
 
 
 def test_what_has_no_direction_has_no_angle() -> None:

@@ -49,7 +49,7 @@ def test_a_frozen_module_ends_the_run(running: Run, run_dir: Path) -> None:
     began = time.monotonic()
     signal_to(running, run_dir, "k0g1", signal.SIGSTOP)
     ended = running.end(timeout=STALL + 10)
-    assert STALL - 1 < time.monotonic() - began < STALL + 1
+    assert STALL - 1 < time.monotonic() - began < STALL + 4  # benchmarks/kills.py measures
     assert ended.code == 1
     first = ended.err.splitlines()[0]
     assert first.startswith("k0g1 froze") and f"no sign of life for {STALL} s" in first

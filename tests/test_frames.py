@@ -29,6 +29,7 @@ from tests.plays import (
     Stage,
     arrived,
     backwards,
+    deliver,
     message_of,
     play_over_gloo,
     road,
@@ -72,7 +73,7 @@ def test_a_frame_and_a_queue_deliver_the_same(
     landed = frame.allocate(route)
     landed[: len(packed)] = packed  # as gloo does: the rest of the posted frame is not touched
     with Memory() as transport:
-        transport.sender(route).send(message)
+        deliver(transport.sender(route), message)
         for got in (
             frame.unpack(landed, route, turn=turn, era=ERA),
             transport.receiver(route).receive(turn),
@@ -87,7 +88,7 @@ def test_no_graph_travels() -> None:
     packed = frame.pack(frame.allocate(route), route, message, ERA)
     assert not packed.requires_grad
     with Memory() as transport:
-        transport.sender(route).send(message)
+        deliver(transport.sender(route), message)
         assert not transport.receiver(route).receive(0).tensors[0].requires_grad
 
 
@@ -100,12 +101,12 @@ def test_no_graph_travels() -> None:
         (0, b"html", "a message of another format"),
         (1, 4, "a message of another generation"),
         (2, 8, "k1g0 expects turn 7, k0g0 sent turn 8"),
-        (4, 5, "k0g0 sent 5 rows in 64 bytes"),
-        (4, 2**32 - 1, "k0g0 sent 4294967295 rows"),
+        (4, 5, "k0g0 sent 5 samples in 64 bytes"),
+        (4, 2**32 - 1, "k0g0 sent 4294967295 samples"),
         (5, int(Flag.STOP), "which is not what k1g0 was planned for"),
         (5, int(Flag.VOTE), "which is not what k1g0 was planned for"),
         (6, 9, "a message of another route"),
-        (7, 128, "k0g0 sent 4 rows in 128 bytes"),
+        (7, 128, "k0g0 sent 4 samples in 128 bytes"),
         (8, b"\xcd" * 20, "a message of another plan digest"),
     ],
 )

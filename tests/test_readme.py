@@ -1,4 +1,4 @@
-"""Every command that the README shows is run here, shortened to a few steps."""
+"""Every command that the README and its pages show is run here, shortened to a few steps."""
 
 import os
 import re
@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runtime.recipes import RECIPES
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-SHORT = "--network resnet8 --max-steps 2 --batch 8 --eval-batch 64"
+RECIPES_PAGE = (ROOT / "runtime" / "recipes" / "README.md").read_text()
+SHORT = {"--network": "resnet8", "--max-steps": "2", "--batch": "8", "--eval-batch": "64"}
 COMMANDS = [
     line.split("#")[0].strip()
-    for block in re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    for page in (README, RECIPES_PAGE)
+    for block in re.findall(r"^```\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
     for line in block.splitlines()
     if line.startswith(("python launch.py", "torchrun"))
 ]
@@ -34,6 +38,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 pixels = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(root / split / name / f"{index}.png")
     return root
+
+
+def shortened(command: str) -> str:
+    """A command that trains, so that it trains for a moment."""
+    for option, value in SHORT.items():
+        command = re.sub(rf" {option} \S+", "", command) + f" {option} {value}"
+    return command
 
 
 def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -58,23 +69,21 @@ def run(command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A short run, to go on with and to evaluate."""
     cwd = tmp_path_factory.mktemp("trained")
-    command = f"python launch.py train gn-dgl --depth 2 --groups 2 --run-dir run {SHORT}"
-    done = run(command, cwd)
+    command = "python launch.py train gn-dgl --depth 2 --groups 2 --run-dir run"
+    done = run(shortened(command), cwd)
     assert done.returncode == 0, done.stderr
     return cwd / "run"
 
 
 def test_the_readme_shows_commands() -> None:
-    assert len(COMMANDS) >= 7
+    assert len(COMMANDS) >= 12
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", dict.fromkeys(COMMANDS))
 def test_command_of_the_readme(command: str, tmp_path: Path, folder: Path, trained: Path) -> None:
     command = command.replace("PATH", str(folder)).replace("RUN_DIR", str(trained))
-    if "--network resnet32 --dataset" in command:
-        command = command.replace("--network resnet32", "")
     if " train " in command and "--resume" not in command and "--help" not in command:
-        command += f" {SHORT}"
+        command = shortened(command)
     done = run(command, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout
@@ -96,3 +105,32 @@ def test_make_demo_runs_the_recipe_that_the_readme_promises(tmp_path: Path) -> N
     done = run(f"{command} --max-steps 2", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "finished" in done.stdout
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "runtime/recipes/README.md"])
+def test_links_lead_to_a_heading_of_a_file_that_is_there(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()):
+        path, _, anchor = target.partition("#")
+        there = (ROOT / page).parent / path if path else ROOT / page
+        assert there.exists(), target
+        headings = re.findall(r"^#+ (.*)$", there.read_text(), flags=re.MULTILINE)
+        assert not anchor or anchor in {h.lower().replace(" ", "-") for h in headings}, target
+
+
+def test_the_table_of_recipes_counts_them_all() -> None:
+    rows = [line.split(" | ") for line in RECIPES_PAGE.splitlines() if line.startswith("| ")]
+    counts = [re.match(r"\d+", row[2]) for row in rows if len(row) > 3]
+    assert sum(int(count[0]) for count in counts if count) == len(RECIPES)
+
+
+def test_recipes_are_called_as_the_pages_say() -> None:
+    """Names that stand there whole; others have a placeholder or a choice in them."""
+    named = re.findall(r"--recipe ([\w-]+)", README + RECIPES_PAGE)
+    beginnings = {recipe.split("-")[0] for recipe in RECIPES}
+    named += [
+        name
+        for name in re.findall(r"`([a-z0-9-]+)`", RECIPES_PAGE)
+        if name.split("-")[0] in beginnings and name.count("-") > 1
+    ]
+    assert len(named) > 10
+    assert [name for name in named if name != "NAME" and name not in RECIPES] == []

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.grids import OPTIM, job_of, lockstep, planned, states
-from workers import checkpoint
+from tests.grids import OPTIM, job_of, lockstep, planned, shelf_of, states
 from workers.methods import AnyMethod
 from workers.methods.contsup import ContSup
 from workers.methods.dtp import DTP
@@ -48,7 +47,7 @@ def test_going_on_is_never_having_stopped(
     plan = planned(method, depth=3, **grid)  # type: ignore[arg-type]
     whole = job_of(plan, method, steps=4, optim=optim, checkpoints=tmp_path, save_every=1)
     never_stopped = states(lockstep(whole)[0])
-    first, last = checkpoint.complete_turns(tmp_path, plan.grid, plan.digest)
+    first, last = shelf_of(tmp_path, plan).complete()
     assert (first.turn, last.turn) == (2, 4)
     again = replace(whole, start=2, restore=2, save_every=None)
     going_on = states(lockstep(again)[0])

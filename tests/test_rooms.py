@@ -91,6 +91,12 @@ def test_tests_and_benchmarks_are_imported_by_nobody() -> None:
     assert not offenders(INSIDE, "tests", "benchmarks")
 
 
+def test_benchmarks_import_no_tests() -> None:
+    """Tests may watch runs with what benchmarks/runs.py has; nothing goes the other way."""
+    benchmarks = (path for path in OUTSIDE if "benchmarks" in path.relative_to(ROOT).parts[:1])
+    assert not offenders(benchmarks, "tests")
+
+
 def test_every_file_says_first_what_it_is_for() -> None:
     silent = [str(p) for p in INSIDE + OUTSIDE if not ast.get_docstring(ast.parse(p.read_text()))]
     assert not silent

@@ -35,7 +35,8 @@ pytestmark = pytest.mark.timeout(60)
 
 PATIENCE = 10.0  # seconds; what arrives does so in milliseconds
 NEVER = 3600.0  # seconds between beats
-SILENT = Beat(rank=0, modules=[], resident=0)
+QUIET: dict[str, Any] = {"doing": "starting", "waiting": False, "still": 0.0, "asked": False}
+SILENT = Beat(rank=0, modules=[], resident=0, **QUIET)
 
 
 @pytest.fixture
@@ -96,6 +97,7 @@ def test_every_report_reads_as_it_was_written(report: Report) -> None:
 MODULE = ModuleBeat(
     address="k1g0",
     word="waiting for k0g0 at step 812",
+    now="waiting for k0g0",
     done=False,
     waits_for="k0g0",
     turn=820,
@@ -112,7 +114,7 @@ MODULE = ModuleBeat(
 )
 TOLD = (
     Started(rank=3, private=11 << 20),
-    Beat(rank=2, modules=[MODULE, MODULE], resident=1 << 33),
+    Beat(rank=2, modules=[MODULE, MODULE], resident=1 << 33, **QUIET),
     Evaluated(
         epoch=3, step=812, split="test", rows=(41.5, 60.0), head=None, ensemble=62.5, loss=1.5
     ),
@@ -136,7 +138,7 @@ def test_a_beat_comes_by_itself_and_tells_the_state_of_its_moment(
     count = iter(range(1000))
 
     def snapshot() -> Beat:
-        return Beat(rank=next(count), modules=[], resident=0)
+        return Beat(rank=next(count), modules=[], resident=0, **QUIET)
 
     with Reporter(tmp_path, snapshot, interval=0.01):
         heard = heard_until(listener, lambda heard: len(heard) >= 5)
@@ -146,7 +148,7 @@ def test_a_beat_comes_by_itself_and_tells_the_state_of_its_moment(
 def test_many_reporters_are_heard_at_once(listener: Listener, tmp_path: Path) -> None:
     with ExitStack() as stack:
         for rank in range(8):
-            beat = Beat(rank=rank, modules=[], resident=0)
+            beat = Beat(rank=rank, modules=[], resident=0, **QUIET)
             stack.enter_context(Reporter(tmp_path, lambda beat=beat: beat, interval=0.02))
         heard = heard_until(listener, lambda heard: len({b.rank for b in heard}) == 8)
     assert {beat.rank for beat in heard} == set(range(8))

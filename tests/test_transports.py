@@ -26,6 +26,7 @@ from tests.plays import (
     arrived,
     backwards,
     begin,
+    deliver,
     message_of,
     play_in_memory,
     play_over_gloo,
@@ -92,6 +93,17 @@ def hear_when_told(route: Route, turns: int, stage: Stage) -> Act:
             early.append(turn + route.window)
         yield from receive(end, turn)
     return early
+
+
+def say_and_spoil(route: Route, turns: int, stage: Stage) -> Act:
+    """Send a message per turn, and spoil its tensors as soon as it is said that this may wait."""
+    end = stage.transport.sender(route)
+    for turn in range(turns):
+        message = message_of(route, turn, 1)
+        for wait in send(end, message):
+            for tensor in message.tensors:
+                tensor.fill_(77)
+            yield wait
 
 
 def say_nonsense(route: Route, stage: Stage) -> Act:
@@ -183,6 +195,13 @@ def test_a_send_returns_once_the_window_before_was_asked_for(play: Play, window:
     turns = window + 3
     _, early = play(partial(say_and_tell, route, turns), partial(hear_when_told, route, turns))
     assert early == []
+
+
+def test_a_message_is_packed_before_its_sender_waits(play: Play) -> None:
+    """So what packing takes, on a GPU the computation of the tensors, is not put down to a peer."""
+    route = road(spec(3), window=1)
+    _, heard = play(partial(say_and_spoil, route, 4), partial(hear, route, 4))
+    assert heard == [(turn, 1, Flag.NONE) for turn in range(4)]
 
 
 CASES = (
@@ -304,10 +323,10 @@ def test_in_one_process_a_full_window_is_not_ready_and_sending_is_a_deadlock() -
         with pytest.raises(Deadlock, match=r"k0g0→k1g0 \(features\): empty at turn 0"):
             receiver.receive(0)
         for turn in range(2):
-            sender.send(message_of(route, turn, 1))
+            deliver(sender, message_of(route, turn, 1))
         assert receiver.ready() and not sender.ready()
         with pytest.raises(Deadlock, match=r"k0g0→k1g0 \(features\): full at turn 2"):
-            sender.send(message_of(route, 2, 1))
+            deliver(sender, message_of(route, 2, 1))
         assert receiver.receive(0).turn == 0
         assert sender.ready()
         transport.close()

@@ -5,15 +5,17 @@
                                             is one (spec §1.8)
 
 A module leaves the predictors before its own as they came, and writes its own softmax vector into
-its own. Who hears a row receives one ballot per group and takes their mean, so in the end predictor
-m holds the mean over the groups of row m.
+its own. A module of the next row receives one ballot per group and takes their mean, so in the end
+predictor m holds the mean over the groups of row m.
 """
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor
+
+Reported = Literal["network", "ensemble", "member"]  # whose accuracy a paper reports
 
 
 def merged(ballots: list[Tensor]) -> Tensor:

@@ -6,11 +6,13 @@ order every event a wait depends on comes before it, so blocking there is safe. 
 one process nothing ever blocks: that is lockstep, the debugger's mode and the tests' oracle.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from comm.address import Address
 from comm.channel import Wait, Waits
 from comm.errors import Deadlock, ModuleFailed
+from workers.state import State
 from workers.worker import Worker
 
 Pick = Callable[[Sequence[tuple[int, Address]]], int]
@@ -19,6 +21,18 @@ Pick = Callable[[Sequence[tuple[int, Address]]], int]
 def earliest(parked: Sequence[tuple[int, Address]]) -> int:
     """The first by turn, then by address: modules advance together."""
     return min(range(len(parked)), key=parked.__getitem__)
+
+
+@contextmanager
+def failing(state: State) -> Generator[None]:
+    """An error in this block is a ModuleFailed, of this module in the turn it has come to."""
+    try:
+        yield
+    except Exception as error:
+        turn = state.turn
+        raise ModuleFailed(
+            str(state.address), turn.index if turn else -1, str(turn or "the start"), error
+        ) from error
 
 
 def drive(workers: Sequence[Worker], pick: Pick = earliest) -> None:
@@ -32,13 +46,8 @@ def drive(workers: Sequence[Worker], pick: Pick = earliest) -> None:
 
     def advance(worker: Worker, life: Waits) -> None:
         parked.pop(worker, None)
-        try:
+        with failing(worker.state):
             wait = next(life, None)
-        except Exception as error:
-            turn = worker.state.turn
-            raise ModuleFailed(
-                str(worker.address), turn.index if turn else -1, str(turn or "the start"), error
-            ) from error
         if wait is not None:
             parked[worker] = wait
 

@@ -25,14 +25,16 @@ from workers.step import Inbox
 
 @dataclass(frozen=True)
 class Heard:
-    """The module's input of one turn; when voting, the ballot before it.
+    """The module's input of one turn; in an evaluation, also the ballot of the rows before.
 
     `read` is the turn in which the row before sent it, where that is the reader's choice (replay).
+    `save`: all modules write a checkpoint before they take this turn.
     """
 
     inbox: Inbox
     ballot: Tensor | None = None
     read: int | None = None
+    save: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,21 @@ def shared_out(ends: Sequence[Receiver]) -> bool:
 
 
 class Hearing:
-    """One module's ears. `asked_to_stop` is consulted by k0g0 alone."""
+    """Receives one module's input, turn after turn.
+
+    k0g0 alone consults `asked_to_stop` and `due_to_save`, for all modules.
+    """
 
     def __init__(
-        self, job: Job, plan: ModulePlan, ports: Ports, asked_to_stop: Callable[[], bool]
+        self,
+        job: Job,
+        plan: ModulePlan,
+        ports: Ports,
+        asked_to_stop: Callable[[], bool],
+        due_to_save: Callable[[], bool],
     ) -> None:
         self.job, self.plan, self.ports = job, plan, ports
-        self._asked_to_stop = asked_to_stop
+        self._asked_to_stop, self._due_to_save = asked_to_stop, due_to_save
 
     def hear(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:
         """The input of this turn, or where the run ends."""
@@ -85,25 +95,31 @@ class Hearing:
             ballots = [message.tensors[1] for message in messages]
             ballot = torch.cat(ballots) if shared_out(self.ports.heard) else merged(ballots)
         features = joined(messages, self.ports.heard)
-        return Heard(self.inbox(turn, features, inputs, turn.step), ballot)
+        save = any(message.save for message in messages)
+        return Heard(self.inbox(turn, features, inputs, turn.step), ballot, save=save)
 
     def done(self) -> Generator[Wait, None, Stop | None]:
-        """After the last turn: nothing is left to hear."""
+        """After the last turn: nothing is left to receive."""
         yield from ()
         return None
 
     def _begin(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:
         """Row 0: leave to begin, and the images."""
+        save = False
         if self.ports.permit is not None:
             permit = yield from receive(self.ports.permit, turn.index)
             if permit.stop:
                 return Stop(permit.step)
-        elif (turn.learns or turn.first) and self._asked_to_stop():
-            return Stop(turn.index)
+            save = permit.save
+        elif turn.learns or turn.first:  # an evaluation that has begun is counted to its end
+            if self._asked_to_stop():
+                return Stop(turn.index)
+            save = self._due_to_save()
         for end in self.ports.permits:
-            yield from send(end, Message(turn=turn.index))
+            flags = Flag.SAVE if save else Flag.NONE
+            yield from send(end, Message(turn=turn.index, flags=flags))
         inputs = self.images(turn, turn.step)
-        return Heard(self.inbox(turn, inputs[0], inputs, turn.step))
+        return Heard(self.inbox(turn, inputs[0], inputs, turn.step), save=save)
 
     def check(self, turn: Turn, messages: Sequence[Message], ends: Sequence[Receiver]) -> None:
         """Every message is of this turn's batch. Raises WrongMessage."""
@@ -112,7 +128,7 @@ class Hearing:
             rows = part.stop - part.start
             if message.rows != rows or (Flag.VOTE in message.flags) == turn.learns:
                 raise WrongMessage(
-                    f"{end.route}: {message.rows} rows ({message.flags!r}) arrived for {turn}, "
+                    f"{end.route}: {message.rows} samples ({message.flags!r}) arrived for {turn}, "
                     f"expected {rows}"
                 )
 

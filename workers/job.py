@@ -19,8 +19,9 @@ class Job:
     """What all modules of a run share.
 
     `start` is the first turn to take, `restore` the turn whose checkpoint to begin from.
-    `save_every` counts epochs (0: only at the end; None: never). `sleep` has the seconds that each
-    row sleeps in a step. `reads` are the logs of a run with replay that is to be made again.
+    `save_every` counts epochs (0: only at the end; None: never save at all), `save_minutes` minutes
+    since the last checkpoint (0: never by the clock). `sleep` has the seconds that each row sleeps
+    in a step. `reads` are the logs of a run with replay that is to be made again.
     """
 
     plan: Plan
@@ -32,6 +33,7 @@ class Job:
     device: torch.device
     checkpoints: Path | None = None
     save_every: int | None = 0
+    save_minutes: float = 0.0
     start: int = 0
     restore: int = 0
     sleep: tuple[float, ...] = ()

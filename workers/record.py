@@ -3,15 +3,18 @@
 The lines hold nothing that depends on time, so that two runs of the same plan write the same bytes.
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import Protocol, Self
 
 import msgspec
 
-from workers.aside import replace
+from workers.aside import replace, writing
 from workers.ballot import Result
+from workers.metrics import metrics
 
 
 class Recorder(Protocol):
@@ -22,20 +25,33 @@ class Recorder(Protocol):
         ...
 
     def result(self, turn: int, result: Result) -> None:
-        """One evaluation; only the module that counts the votes says this."""
+        """One evaluation; called for the module that counts right answers alone."""
         ...
 
 
 class MetricsFile:
-    """`metrics.jsonl` of one module; on resuming, lines from `turn` on are dropped first."""
+    """`metrics.jsonl` of one module; on resuming, lines from `turn` on are dropped first.
+
+    Raises Damaged where the lines before can not all be read, and NotWritten where the file can not
+    be written any more: because the disk is full, or because it lies no longer where it did.
+    """
 
     def __init__(self, path: Path, *, turn: int = 0) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            lines = path.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if _turn_of(line) < turn]
+            before = metrics(path)
+            if before.damage:
+                raise before.damage
+            kept = (
+                raw for line, raw in zip(before.lines, before.raw, strict=True) if line.turn < turn
+            )
             replace(path, b"".join(kept))
-        self._file: IO[bytes] = path.open("ab")
+        with writing(path):
+            # Without a buffer, nothing is left that could fail once more when the file is closed.
+            self._file = path.open("ab", buffering=0)
+        self._identity = _identity(os.fstat(self._file.fileno()))
 
     def lesson(self, *, turn: int, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Write {"turn", "epoch", "step", the values}."""
@@ -46,8 +62,13 @@ class MetricsFile:
         self._write({"turn": turn, "evaluation": result})
 
     def _write(self, line: Mapping[str, object]) -> None:
-        self._file.write(msgspec.json.encode(line) + b"\n")
-        self._file.flush()
+        rest = msgspec.json.encode(line) + b"\n"
+        with writing(self._path):
+            # A file whose folder was renamed or removed can be written to, but nobody will find it.
+            if _identity(self._path.stat()) != self._identity:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            while rest:  # a disk that is nearly full takes a part
+                rest = rest[self._file.write(rest) :]
 
     def __enter__(self) -> Self:
         return self
@@ -61,12 +82,5 @@ class MetricsFile:
         self._file.close()
 
 
-class _Line(msgspec.Struct):
-    turn: int
-
-
-def _turn_of(line: bytes) -> int:
-    try:
-        return msgspec.json.decode(line, type=_Line).turn
-    except msgspec.DecodeError:  # the last line of a run that was killed while writing
-        return 1 << 62
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

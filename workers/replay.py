@@ -97,9 +97,10 @@ class Rereading(Hearing):
         plan: ModulePlan,
         ports: Ports,
         asked_to_stop: Callable[[], bool],
+        due_to_save: Callable[[], bool],
         reads: Sequence[int] | None = None,
     ) -> None:
-        super().__init__(job, plan, ports, asked_to_stop)
+        super().__init__(job, plan, ports, asked_to_stop, due_to_save)
         (end,) = ports.heard
         turns = len(job.schedule)
         self._end: Receiver = Mailbox(end, turns) if end.blocks else end

@@ -1,10 +1,10 @@
-"""A step's words carried out: what leaves the module is sent, what it waits for is received.
+"""A step's requests carried out: what leaves the module is sent, what it asks for is received.
 
-Every wait is put down to the peer it is for.
+The time of every wait is added up for the peer that was waited for.
 """
 
 from collections.abc import Generator, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -31,19 +31,24 @@ T = TypeVar("T")
 
 
 class Travel:
-    """One module's roads to the others, through its `ports`, to `peers` of them in its row.
+    """One module's way to the others, through its `ports`, to `peers` of them in its row.
 
-    `aside` sums the seconds of a turn that do not count.
+    `aside` sums the seconds of a turn that do not count; `flags` go with everything that is sent.
     """
 
     def __init__(self, module: LocalModule, ports: Ports, state: State, peers: int) -> None:
         self.module, self.ports, self.state = module, ports, state
         self._peers = peers
         self.aside = 0.0
+        self.flags = Flag.NONE
+
+    def begin(self, turn: Turn) -> None:
+        """A turn begins."""
+        self.aside = 0.0
+        self.flags = Flag.NONE if turn.learns else Flag.VOTE
 
     def carry(self, turn: Turn, inbox: Inbox, step: Step[T]) -> Generator[Wait, None, T]:
         """Drive a method's step: carry out what it yields, answer with what arrives."""
-        flags = Flag.NONE if turn.learns else Flag.VOTE
         answer: Any = None
         while True:
             try:
@@ -76,7 +81,9 @@ class Travel:
                     answer = []
                     if self._peers:
                         group = self.ports.groups[name]  # a name that the wiring must know
-                        answer = yield from self.timed(group.exchange(turn.index, tensors, flags))
+                        answer = yield from self.timed(
+                            group.exchange(turn.index, tensors, self.flags)
+                        )
 
     def spread(self, turn: Turn, inbox: Inbox, ends: Sequence[Sender], *tensors: Tensor) -> Waits:
         """The same tensors through every one of `ends`, to replicas their share of them."""
@@ -86,7 +93,7 @@ class Travel:
                 turn=turn.index,
                 step=inbox.step,
                 rows=part.stop - part.start,
-                flags=Flag.NONE if turn.learns else Flag.VOTE,
+                flags=self.flags,
                 tensors=[tensor[part] for tensor in tensors],
             )
             yield from self.timed(send(end, message))
@@ -100,20 +107,25 @@ class Travel:
         return result
 
     def timed(self, waits: Generator[Wait, None, T]) -> Generator[Wait, None, T]:
-        """Let `waits` happen, and put the time of each down to the peer it is for."""
-        doing, began, peer = self.state.doing, 0.0, ""
+        """Let `waits` happen, and put the time of each down to the peer it is for.
+
+        What is done between two of them, like packing a message, is the module's own time.
+        """
+        doing, began = self.state.doing, 0.0
+        wait: Wait | None = None
         while True:
             try:
-                wait = next(waits)  # returns from the wait before, and may block in it
+                following = next(waits)  # returns from the wait before, and may block in it
             except StopIteration as end:
                 result: T = end.value
                 break
             finally:
-                if peer:
+                if wait is not None:
+                    over = monotonic() if wait.over is None else wait.over
                     waited = self.state.waited
-                    waited[peer] = waited.get(peer, 0.0) + perf_counter() - began
+                    waited[wait.peer] = waited.get(wait.peer, 0.0) + over - began
+            wait, began = following, monotonic()
             self.state.waits(wait)
-            began, peer = perf_counter(), wait.peer
             yield wait
         self.state.does(doing)
         return result

@@ -1,9 +1,9 @@
-"""One module's life: turn after turn, it hears, learns, says, and writes down.
+"""One module's life: turn after turn it receives its input, learns, sends, and records.
 
     receive    features of the row before                          row 0: permit, and the images
-    learn      drive the method's step: send ahead, exchange …     evaluation: vote
+    learn      drive the method's step: send ahead, exchange …     evaluation: forward alone
     update     backward, clip, SGD                                 evaluation: fill in the ballot
-    record     one line; a checkpoint where one is due
+    record     one line; a checkpoint where one is due (see `workers.saving`)
 
 A worker waits only at the ends of routes, and says so first by yielding a `Wait`; `drive` goes on.
 """
@@ -20,7 +20,6 @@ from comm.errors import Diverged
 from comm.message import Flag, Message
 from comm.ports import Ports
 from partition.build import LocalModule, build
-from workers import checkpoint
 from workers.ballot import Tally, merged
 from workers.hearing import Heard, Hearing, Stop
 from workers.job import Job
@@ -28,8 +27,9 @@ from workers.optim import LearningRate, optimizer
 from workers.record import Recorder
 from workers.replay import Rereading
 from workers.replicas import add_up
+from workers.saving import Saving
 from workers.schedule import Turn
-from workers.state import DONE, State
+from workers.state import DONE, EVALUATING, State
 from workers.travel import Travel
 from workers.update import advance, backward
 
@@ -65,34 +65,31 @@ class Worker:
         self._rate = LearningRate(
             config=job.optim, batch=job.plan.batch, steps_per_epoch=job.feed.steps_per_epoch
         )
-        self.hearing: Hearing = Hearing(job, self.module.plan, ports, asked_to_stop)
+        self.saving = Saving(job, address, self.module, self.optimizers)
+        ears = job, self.module.plan, ports, asked_to_stop, self.saving.due_by_clock
+        self.hearing: Hearing = Hearing(*ears)
         if job.plan.replay and address.k:
             reads = None if job.reads is None else job.reads[address]
-            self.hearing = Rereading(job, self.module.plan, ports, asked_to_stop, reads)
+            self.hearing = Rereading(*ears, reads)
         self._peers = len(job.plan.grid.rows[address.k]) - 1
         self.travel = Travel(self.module, ports, self.state, self._peers)
         self._counts = address == job.plan.grid.rows[-1][0]
         self._tally = self._new_tally()
-        if job.restore and job.checkpoints:
-            checkpoint.restore(
-                job.checkpoints,
-                self.module,
-                self.optimizers,
-                address=address,
-                turn=job.restore,
-                plan=job.plan.digest,
-            )
+        self.saving.restore()
 
     def life(self) -> Waits:
         """All turns, from `job.start` to the end of the schedule or to STOP."""
         for turn in self.job.schedule.turns(self.job.start):
             began, waited = perf_counter(), sum(self.state.waited.values())
-            self.travel.aside = 0.0
+            self.travel.begin(turn)
             self.state.turn = turn
             heard = yield from self.travel.timed(self.hearing.hear(turn))
             if isinstance(heard, Stop):
                 yield from self.travel.timed(self._pass_on_stop(turn, heard))
                 break
+            if heard.save:
+                self.travel.flags |= Flag.SAVE
+                self._save(turn.index, turn.step, stays=False)
             if turn.learns:
                 yield from self._learn(turn, heard)
             else:
@@ -100,18 +97,18 @@ class Worker:
             waited = sum(self.state.waited.values()) - waited
             seconds = perf_counter() - began - self.travel.aside
             self.state.took(seconds, waited, learning=turn.learns)
-            if self._save_due(turn):
-                self._save(turn.index + 1, turn.step + 1)
+            if self.saving.due_after(turn):
+                self._save(turn.index + 1, turn.step + 1, stays=True)
         if self.stopped_at is None:
             began = perf_counter()
             stop = yield from self.travel.timed(self.hearing.done())
             self.stopped_at = stop.turn if stop else None
-            self.state.seconds += perf_counter() - began
+            self.state.rested(perf_counter() - began)
         end = len(self.job.schedule) if self.stopped_at is None else self.stopped_at
         last = self.state.turn
         if end > self.job.start and last is not None:
             trained = last.step + (last.learns and self.stopped_at is None)
-            self._save(end, trained)
+            self._save(end, trained, stays=self.stopped_at is None)
         self.state.does(DONE)
 
     def _pass_on_stop(self, turn: Turn, stop: Stop) -> Waits:
@@ -167,7 +164,7 @@ class Worker:
 
     def _vote(self, turn: Turn, heard: Heard) -> Waits:
         assert turn.split is not None
-        self.state.does("voting")
+        self.state.does(EVALUATING)
         self.module.eval()
         features, ballot = yield from self._voice(turn, heard)
         yield from self.travel.spread(turn, heard.inbox, self.ports.ahead, features, ballot)
@@ -175,7 +172,8 @@ class Worker:
         if "ballots" in self.ports.groups:  # a last row without a read-out head counts together
             group = self.ports.groups["ballots"]
             shown = [ballot] * self._peers
-            others = yield from self.travel.timed(group.exchange(turn.index, shown, Flag.VOTE))
+            flags = self.travel.flags
+            others = yield from self.travel.timed(group.exchange(turn.index, shown, flags))
             if self.module.plan.share.of > 1:  # g0, who counts, has the first images
                 ballot = torch.cat([ballot, *others])
                 own = ballot[:, -1]
@@ -192,7 +190,7 @@ class Worker:
         if turn.first:
             self._tally = self._new_tally()
         if not torch.isfinite(ballot).all():
-            raise Diverged("a vote is not finite; try a lower --lr or --clip-norm")
+            raise Diverged("an output is not finite; try a lower --lr or --clip-norm")
         labels = self.job.feed.eval_labels(turn.split, turn.batch).to(ballot.device)
         self._tally.add(ballot, labels, own)
         if turn.last:
@@ -203,20 +201,8 @@ class Worker:
 
     # ── record ───────────────────────────────────────────────────────────────────────────────
 
-    def _save_due(self, turn: Turn) -> bool:
-        every = self.job.save_every
-        return bool(every) and turn.learns and turn.last and turn.epoch % every == 0
-
-    def _save(self, turn: int, step: int) -> None:
-        if self.job.checkpoints is None or self.job.save_every is None:
-            return
+    def _save(self, turn: int, step: int, *, stays: bool) -> None:
+        began = perf_counter()
         self.state.does("saving")
-        checkpoint.store(
-            self.job.checkpoints,
-            self.module,
-            self.optimizers,
-            address=self.address,
-            turn=turn,
-            step=step,
-            plan=self.job.plan.digest,
-        )
+        self.saving.save(turn, step, stays=stays)
+        self.travel.aside += perf_counter() - began

@@ -58,23 +58,30 @@ class GlooSender:
         self._rank = rank
         self._era = era
         self._frames = [frame.allocate(route, pinned=landing.pinned) for _ in range(2)]
+        self._packed: tuple[Tensor, int] | None = None  # what to send, and its turn
         self._pending: tuple[dist.Work, int] | None = None
 
     def ready(self) -> bool:
         """Only when nothing is under way: gloo can not be asked."""
         return self._pending is None
 
-    def send(self, message: Message) -> None:
-        """Write the frame while the last one travels, then wait for that one, then send."""
+    def pack(self, message: Message) -> None:
+        """Write a frame while the last one travels."""
         check_outgoing(self.route, message)
         self._frames.reverse()
         data = frame.pack(self._frames[0], self.route, message, self._era)
+        self._packed = data, message.turn
+
+    def send(self) -> None:
+        """Wait until the last frame has gone, then send the one that was packed."""
+        assert self._packed is not None, f"{self.route}: nothing is packed"
+        (data, turn), self._packed = self._packed, None
         self._finish()
         try:
             work = _post(dist.isend(data, self._rank, tag=self.route.tag))
         except RuntimeError as error:
-            raise _lost(self.route, self.route.target, message.turn, error) from error
-        self._pending = work, message.turn
+            raise _lost(self.route, self.route.target, turn, error) from error
+        self._pending = work, turn
 
     def _finish(self) -> None:
         if self._pending is not None:

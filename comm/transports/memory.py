@@ -39,20 +39,27 @@ class MemorySender:
 
     def __init__(self, queue: _Queue) -> None:
         self._queue = queue
+        self._packed: Message | None = None
         self.route = queue.route
 
     def ready(self) -> bool:
         """Whether the window has room."""
         return len(self._queue.messages) < self.route.window
 
-    def send(self, message: Message) -> None:
-        """Append to the queue."""
+    def pack(self, message: Message) -> None:
+        """Copy the tensors."""
         check_outgoing(self.route, message)
-        if not self.ready():
-            raise Deadlock(f"{self.route} ({self.route.name}): full at turn {message.turn}")
         specs = specs_of(self.route, message.flags)
         tensors = tuple(map(_copy, message.tensors, specs))
-        self._queue.messages.append(replace(message, tensors=tensors))
+        self._packed = replace(message, tensors=tensors)
+
+    def send(self) -> None:
+        """Append to the queue."""
+        assert self._packed is not None, f"{self.route}: nothing is packed"
+        message, self._packed = self._packed, None
+        if not self.ready():
+            raise Deadlock(f"{self.route} ({self.route.name}): full at turn {message.turn}")
+        self._queue.messages.append(message)
 
     def close(self) -> None:
         """Nothing to drain: what was sent is in the queue."""

@@ -72,6 +72,12 @@ def _batch_problems(config: DataConfig, spec: DataSpec) -> list[str]:
             f"--val-split {config.val_split}: give a share from 0 up to, not including, 1"
         )
         return problems
+    if config.val_split > 0 and spec.val:
+        problems.append(
+            f"--val-split {config.val_split} takes validation images from train/, and "
+            f"{spec.name} has {spec.val} of its own in val/: leave it out, or move val/ away"
+        )
+        return problems
     held = held_out(spec.train, config.val_split)
     if config.val_split > 0 and not 0 < held < spec.train:
         kind = "validation" if held == 0 else "training"

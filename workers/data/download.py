@@ -12,6 +12,7 @@ from http.client import HTTPException
 from os.path import isfile  # False, not an error, where it may not look
 from pathlib import Path
 
+from comm.printable import printable
 from workers.data.lock import alone
 
 SILENCE = 60.0  # seconds without a byte after which a server is given up
@@ -34,7 +35,7 @@ def fetched(root: Path, name: str, files: Sequence[str], fetch: Callable[[Path],
         shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
         aside.mkdir()
         try:
-            print(f"downloading {name} to {root}", file=sys.stderr)
+            print(f"downloading {name} to {printable(str(root))}", file=sys.stderr)
             with _impatient(), redirect_stdout(sys.stderr):
                 fetch(aside)
             for file in files:

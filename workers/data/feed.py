@@ -50,10 +50,14 @@ class Feed:
             return _Split(images=images, labels=labels, members=members, batches=batches)
 
         test = np.arange(prepared.spec.test)
-        self._splits = {"test": split(prepared.test_images, prepared.test_labels, test)}
+        tested = split(prepared.test_images, prepared.test_labels, test)
+        self._splits: dict[Split, _Split] = {"test": tested}
         if held:
             val = np.sort(order[:held])
             self._splits["val"] = split(prepared.train_images, prepared.train_labels, val)
+        elif prepared.val_images is not None and prepared.val_labels is not None:
+            val = np.arange(prepared.spec.val)
+            self._splits["val"] = split(prepared.val_images, prepared.val_labels, val)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -77,8 +81,13 @@ class Feed:
             images = augmented(images, how, drawn(len(images), how, seed=self._seed, step=step))
         return self._normalised(images)
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """What can be evaluated: "test", and "val" if the dataset has it or it is held out."""
+        return tuple(self._splits)
+
     def eval_steps(self, split: Split) -> int:
-        """Batches in one pass over a split. Raises KeyError for "val" if none is held out."""
+        """Batches in one pass over a split. Raises KeyError for one that is not in `splits`."""
         return len(self._splits[split].batches)
 
     def eval_labels(self, split: Split, index: int) -> Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from comm.printable import printable
+
 PATIENCE = 2.0  # seconds until a waiting process says what it waits for
 
 
@@ -21,7 +23,10 @@ def alone(path: Path) -> Generator[None]:
                 break
             except BlockingIOError:
                 if not told and time.monotonic() - since > PATIENCE:
-                    print(f"waiting for another process that holds {path}", file=sys.stderr)
+                    print(
+                        f"waiting for another process that holds {printable(str(path))}",
+                        file=sys.stderr,
+                    )
                     told = True
                 time.sleep(0.05)
         yield

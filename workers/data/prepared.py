@@ -26,7 +26,7 @@ from partition.data_spec import DataSpec
 from workers.data.augment import Augmentation
 from workers.data.source import Bytes, Contents, Labels, Stream
 
-FORMAT = 1  # raise it when these files, or what a dataset is read into, change
+FORMAT = 2  # raise it when these files, or what a dataset is read into, change
 PART = 256  # images that are looked at together
 
 
@@ -39,6 +39,7 @@ class Card:
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     train: int
+    val: int  # 0: the dataset has no validation images of its own, and no arrays of them
     test: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -57,6 +58,11 @@ class Prepared:
                 raise ValueError(f"format {card.format}, not {FORMAT}")
             self.train_images: Bytes = _opened(folder, "train_images", (card.train, *card.shape))
             self.train_labels: Labels = _opened(folder, "train_labels", (card.train,))
+            self.val_images: Bytes | None = None
+            self.val_labels: Labels | None = None
+            if card.val:
+                self.val_images = _opened(folder, "val_images", (card.val, *card.shape))
+                self.val_labels = _opened(folder, "val_labels", (card.val,))
             self.test_images: Bytes = _opened(folder, "test_images", (card.test, *card.shape))
             self.test_labels: Labels = _opened(folder, "test_labels", (card.test,))
         except (OSError, ValueError, EOFError, msgspec.MsgspecError) as error:
@@ -71,6 +77,7 @@ class Prepared:
             shape=card.shape,
             classes=len(card.classes),
             train=card.train,
+            val=card.val,
             test=card.test,
             digest=card.digest,
         )
@@ -117,12 +124,15 @@ def _save_stream(file: BinaryIO, images: Stream) -> None:
 
 
 def _arrays(contents: Contents) -> dict[str, Bytes | Labels | Stream]:
-    return {
+    arrays = {
         "train_images": contents.train_images,
         "train_labels": contents.train_labels,
+        "val_images": contents.val_images,
+        "val_labels": contents.val_labels,
         "test_images": contents.test_images,
         "test_labels": contents.test_labels,
     }
+    return {name: values for name, values in arrays.items() if values is not None}
 
 
 def _card(name: str, contents: Contents, folder: Path) -> Card:
@@ -142,6 +152,7 @@ def _card(name: str, contents: Contents, folder: Path) -> Card:
         classes=contents.classes,
         shape=(channels, height, width),
         train=contents.train_images.shape[0],
+        val=0 if contents.val_images is None else len(contents.val_images),
         test=len(contents.test_images),
         mean=mean,
         std=std,

@@ -28,7 +28,10 @@ class Stream:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contents:
-    """A dataset that was read. Images are (count, channels, height, width), labels (count,)."""
+    """A dataset that was read. Images are (count, channels, height, width), labels (count,).
+
+    Few datasets come with validation images of their own; --val-split draws them for the others.
+    """
 
     classes: tuple[str, ...]
     train_images: Bytes | Stream
@@ -36,6 +39,8 @@ class Contents:
     test_images: Bytes
     test_labels: Labels
     augmentation: Augmentation
+    val_images: Bytes | None = None
+    val_labels: Labels | None = None
     mean: tuple[float, ...] | None = None  # per channel, white is 1; None: of the training images
     std: tuple[float, ...] | None = None
 
@@ -63,6 +68,13 @@ def files_of(config: DataConfig, *, can_download: bool = False) -> Path:
         does = "puts files somewhere" if config.download and can_download else "reads files"
         raise BadInput([f"--dataset {config.dataset} {does}: say where with --data-dir{hint}"])
     path = config.data_dir.expanduser().resolve()
+    if not _text(path) or not _text(config.data_dir.absolute()):
+        raise BadInput(
+            [
+                f"--data-dir {path}: a run records where its images are, and this name is no text "
+                "(UTF-8): rename the folder"
+            ]
+        )
     if config.download and can_download:
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -75,6 +87,15 @@ def files_of(config: DataConfig, *, can_download: bool = False) -> Path:
         hint = ", or add --download to make and fill it" if hint and not path.exists() else ""
         raise BadInput([f"--data-dir {path} {what}: give the folder that holds the dataset{hint}"])
     return path
+
+
+def _text(path: Path) -> bool:
+    """Whether the name is text. Linux allows any bytes; Python reads those, but encodes none."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def identity_of(root: Path, files: Iterable[str]) -> list[object]:

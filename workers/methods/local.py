@@ -12,6 +12,7 @@ from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.wiring import AuxiliaryKind, Share, Tail, Wiring
+from workers.ballot import Reported
 from workers.data.config import DataConfig
 from workers.losses import diversity
 from workers.step import Inbox, Step, Vote, exchange
@@ -21,6 +22,7 @@ class Local:
     """A method that grid and dataset leave as it is, and that has nothing wrong by itself."""
 
     network: ClassVar[str] = "resnet32"
+    reports: ClassVar[Reported] = "network"
 
     def wiring(self) -> Wiring:
         """The forward route, nothing else."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.wiring import Wiring
+from workers.ballot import Reported
 from workers.data.config import DataConfig
 from workers.step import Inbox, Lesson, Step, Vote
 
@@ -16,10 +17,12 @@ from workers.step import Inbox, Lesson, Step, Vote
 class Method(Protocol):
     """One learning rule, written once for any number of processes.
 
-    `network` is what it trains if no other network is named.
+    `network` is what it trains if no other network is named. `reports` says which accuracy its
+    paper reports: the network's own answer, or the ensemble's.
     """
 
     network: ClassVar[str]
+    reports: ClassVar[Reported]
 
     def wiring(self) -> Wiring:
         """What the planner must build and connect."""

@@ -1,0 +1,5 @@
+"""Exit codes, of commands and of worker processes."""
+
+EXIT_FAILED = 1  # while running
+EXIT_BAD_INPUT = 2  # nothing was started
+EXIT_STOPPED = 130  # before its end, as somebody asked: what a shell says of Ctrl-C

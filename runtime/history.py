@@ -1,0 +1,119 @@
+"""The evaluations of a run beside the clock: `history.csv`, a line for each, written as they come.
+
+    turn             index of its last batch among all batches of the run, evaluations included
+    epoch, step      how much was trained by then
+    split            which images: test, or val
+    time             of day, with the offset from UTC
+    seconds          of training until then, in the process of the module that counts; evaluations
+                     are left out, and a run that is resumed goes on counting
+    row 0 … member   accuracies in percent; nothing where there is none
+    loss             cross-entropy of the read-out head, or of the last row
+
+metrics.jsonl has nothing that depends on time. So that seconds go on from any checkpoint, the
+module that counts notes them in its `clock.csv` about once a second.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import IO, Self
+
+from workers.aside import replace
+from workers.ballot import Result
+
+NOTED = 1.0  # seconds of training between two notes of the clock
+
+
+class Lines:
+    """A file of comma-separated lines that begin with a turn; those from `turn` on are dropped.
+
+    So is what is no such line: the last one of a run that was killed while writing.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str], *, turn: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.kept: list[list[str]] = []
+        if path.exists():
+            whole = path.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
+            found = [line.split(",") for line in whole]
+            found = [fields for fields in found if len(fields) == len(names)]
+            self.kept = [fields for fields in found if _before(fields[0], turn)]
+        lines = (names, *self.kept)
+        replace(path, "".join(",".join(fields) + "\n" for fields in lines).encode())
+        self._file: IO[str] = path.open("a", encoding="utf-8")
+
+    def write(self, *fields: object) -> None:
+        """One more line, at once."""
+        self._file.write(",".join(map(str, fields)) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self._file.close()
+
+
+def _before(field: str, turn: int) -> bool:
+    return field.isdecimal() and int(field) < turn
+
+
+def _seconds(field: str) -> float:
+    with suppress(ValueError):
+        return float(field)
+    return 0.0
+
+
+class History:
+    """Writes `path` and `clock` of a run whose trunk has so many rows, from `turn` on."""
+
+    def __init__(self, path: Path, clock: Path, *, rows: int, turn: int) -> None:
+        accuracies = (*(f"row {k}" for k in range(rows)), "head", "ensemble", "member")
+        names = ("turn", "epoch", "step", "split", "time", "seconds", *accuracies, "loss")
+        self._lines = Lines(path, names, turn=turn)
+        self._clock = Lines(clock, ("turn", "seconds"), turn=turn)
+        self.seconds = max((_seconds(fields[1]) for fields in self._clock.kept), default=0.0)
+        self._noted, self._turn = self.seconds, turn
+        self._since = monotonic()
+
+    def trained(self, turn: int) -> None:
+        """A training step is over."""
+        now = monotonic()
+        self.seconds += now - self._since
+        self._since, self._turn = now, turn
+        if self.seconds - self._noted >= NOTED:
+            self._note()
+
+    def evaluated(self, turn: int, result: Result) -> None:
+        """An evaluation is over; the time since the last training step was its own."""
+        self._since = monotonic()
+        accuracies = (*result.rows, result.head, result.ensemble, result.member)
+        self._lines.write(
+            turn,
+            result.epoch,
+            result.step,
+            result.split,
+            datetime.now().astimezone().isoformat(timespec="seconds"),
+            f"{self.seconds:.3f}",
+            *("" if value is None else f"{value:.4f}" for value in accuracies),
+            f"{result.loss:.6f}",
+        )
+
+    def _note(self) -> None:
+        self._clock.write(self._turn, f"{self.seconds:.3f}")
+        self._noted = self.seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.seconds > self._noted:
+            self._note()
+        self._clock.close()
+        self._lines.close()
