@@ -9,7 +9,6 @@ python launch.py list methods | networks | datasets
 """
 
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from io import TextIOWrapper
@@ -22,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 def main() -> int:
     """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C.
 
-    141 says, as shells do, that nobody reads the output any more.
+    141 says that nobody reads any more what it prints.
     """
+    from runtime.exits import EXIT_UNREAD
     from runtime.world import under_torchrun
 
     out = sys.stdout
@@ -39,7 +39,7 @@ def main() -> int:
         out.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return 128 + signal.SIGPIPE
+        return EXIT_UNREAD
     return code
 
 
