@@ -28,10 +28,9 @@ class GridConfig:
     """Number of processes that share out the batch of a row (dtp alone): one number, or one for
     each row. The result is the same but for the order in which gradients are added up."""
     cuts: tuple[str, ...] = ("macs",)
-    """Where the network is cut in depth. macs or time: where the slowest process has the least to
-    do, by its count or as measured here before the start. even: equally many blocks.
-    single: one block each. paper, balanced: as published. Or the last block of each module
-    but the last: s1b4 s2b4."""
+    """Where the network is cut in depth. macs, time: where the slowest process has the least to do,
+    by its count or as measured here. even: into equally many blocks. single: into one block each.
+    paper, balanced: as published. Or the last block of each module but the last: s1b4 s2b4."""
     window: int = 4
     """Batches that a row may be ahead of the next row; it changes no result."""
 

@@ -27,16 +27,14 @@ class RunConfig:
     run_dir: Path | None = None
     """Folder for everything that the run writes. Default: a new one below runs/."""
     resume: Path | None = None
-    """Go on with the run in this directory, from its last complete checkpoint, as it was set up.
-    Beside it --debug, --data-dir, --save-every, --save-minutes, --stall; --device and --threads,
-    which change the last bits; and --epochs, if the learning rate so far does not depend on it."""
+    """Go on with the run in this directory, as it was set up. Beside it go --epochs, --device,
+    --threads, and what changes no number."""
     seed: int = 0
     """Seed of weights, order of images, and augmentation."""
     device: Device = "auto"
     """Where to compute. auto: on GPUs if there are any; processes take them in turn."""
     threads: int | None = None
-    """Threads of every process. Default: the cores of this host, shared out evenly; a run keeps
-    the number it began with."""
+    """Threads of every process. Default: the cores of this host, shared out evenly."""
     memory_format: Advanced[Literal["auto", "channels_last", "contiguous"]] = "auto"
     """How maps lie in memory. auto: channels_last on a CPU, where that is faster."""
     debug: bool = False

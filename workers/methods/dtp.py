@@ -58,7 +58,7 @@ class DTP(Local):
     feedback_momentum: Advanced[float] = 0.9
     """Momentum of the feedback weights' SGD."""
     feedback_lag: Literal[0, 1] = 0
-    """1: make targets with the feedback weights of the batch before, and train these while the next
+    """1: make targets with the feedback weights of the batch before, which train while the next
     batch comes up. That is not exactly DTP."""
     diagnose: bool = False
     """Record at every step the angle and distance between each layer's weights and its feedback

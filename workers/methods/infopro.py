@@ -26,9 +26,8 @@ class InfoPro(Auxiliary, Peers):
     loss: Literal["contrast", "softmax"] = "contrast"
     """What auxiliary nets learn: to tell classes apart by supervised contrast, or by softmax."""
     lambdas: Lambdas | None = None
-    """Weights of reconstruction and task at the first auxiliary net, then at the last one.
-    Default: the published ones of this network, dataset and depth (for contrast; softmax takes the
-    same), or else the nearest that are published."""
+    """Weights of reconstruction and task at the first auxiliary net, then at the last one. Default:
+    the published ones of network, dataset and depth, or the nearest to these."""
 
     @property
     def reconstructs(self) -> bool:
