@@ -5,11 +5,13 @@ torchrun --nproc-per-node 8 launch.py train gn-dgl …
 python launch.py plan gn-dgl …
 python launch.py evaluate RUN_DIR
 python launch.py recipes
+python launch.py list methods | networks | datasets
 """
 
 import os
 import sys
 from contextlib import ExitStack
+from io import TextIOWrapper
 from pathlib import Path
 
 # The clone's own `comm` before any installed package of that name.
@@ -17,14 +19,28 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def main() -> int:
-    """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    """Run one command; the exit code: 0 fine, 1 failed while running, 2 bad input, 130 Ctrl-C.
+
+    141 says that nobody reads any more what it prints.
+    """
+    from runtime.exits import EXIT_UNREAD
     from runtime.world import under_torchrun
 
-    if under_torchrun():
-        from runtime.unison import in_unison
+    out = sys.stdout
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="replace")  # for a terminal that has no × or λ
+    try:
+        if under_torchrun():
+            from runtime.unison import in_unison
 
-        return in_unison(command)
-    return command()
+            code = in_unison(command)
+        else:
+            code = command()
+        out.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        return EXIT_UNREAD
+    return code
 
 
 def command() -> int:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from partition.advanced import Advanced
 from partition.networks.block import Style
 
 
@@ -9,33 +10,33 @@ from partition.networks.block import Style
 class GridConfig:
     """Which network, and how it is cut."""
 
-    network: str = "resnet32"
-    """mlp, resnet8, resnet20, resnet32, resnet32x2, resnet44, resnet56, resnet110,
-    vgg6a, vgg6a-x2, vgg6a-x3, cnn6; for dtp simple_vgg or lenet."""
-    widths: tuple[int, ...] | None = None
-    """Channels of stem and stages (ResNets: 4 numbers, 16 16 32 64), or of every layer."""
-    dropout: float = 0.0
-    """Share of channels that are dropped: in residual blocks, or behind every layer of a VGG."""
-    slope: float = 0.0
+    network: str = "auto"
+    """Network; see `list networks`. auto: resnet32, for dtp simple_vgg."""
+    widths: Advanced[tuple[int, ...] | None] = None
+    """Channels of the network, if they are to be others than its own: of the stem and the three
+    stages of a ResNet, else of every layer."""
+    dropout: Advanced[float] = 0.0
+    """Share of the channels that are dropped, in the residual blocks of a ResNet or behind every
+    layer of a VGG."""
+    slope: Advanced[float] = 0.0
     """Slope of a VGG's rectifiers below zero."""
     depth: int = 1
-    """Cuts in depth: how many rows of modules the trunk has."""
+    """Number of rows: the modules in depth."""
     groups: tuple[int, ...] = (1,)
-    """Neuron groups in width: one number, or one per row (a ragged grid)."""
-    replicas: tuple[int, ...] = (1,)
-    """Processes that share out the batch in a row (DTP): one number, or one per row. Exact, but
-    for the order of sums. What each writes down is of its images alone: losses add up."""
+    """Number of neuron groups: the modules of every row, or a number for each row."""
+    replicas: Advanced[tuple[int, ...]] = (1,)
+    """Number of processes that share out the batch of a row (dtp alone): one number, or one for
+    each row. The result is the same but for the order in which gradients are added up."""
     cuts: tuple[str, ...] = ("macs",)
-    """macs (the slowest process has the fewest), time (the same, measured before the start), even,
-    or single (the last module has the rest);
-    paper or balanced (the published tables, by layers and by memory).
-    Or a list: the last block of every module but the last one, for example s1b4 s2b4."""
+    """Where the network is cut in depth. macs, time: where the slowest process has the least to do,
+    by its count or as measured here. even: into equally many blocks. single: into one block each.
+    paper, balanced: as published. Or the last block of each module but the last: s1b4 s2b4."""
     window: int = 4
-    """Batches that a row may run ahead of the next one. Any window gives the same numbers."""
+    """Batches that a row may be ahead of the next row; it changes no result."""
 
-    replay: int = 0
-    """Batches that a row keeps, to go on learning from while the row before is slow (DGL's
-    buffers); 0 is off. Not exact: what is read depends on time, and is logged."""
+    replay: Advanced[int] = 0
+    """Batches that a row keeps, to learn from them again while the row before it is slow (DGL's
+    buffers); 0 is off. What is learnt then depends on time, and is logged."""
 
     @property
     def style(self) -> Style:

@@ -9,6 +9,8 @@ Everywhere in Loci, *depth* counts the trunk's modules. The papers say K for dif
 - GN-DGL's accuracy tables head their columns with the *total* number of modules, K x G.
 """
 
+from typing import NamedTuple
+
 # Depth → the last block of every module but the last one, by blocks per stage (spec §1.4).
 _RESNET32 = {
     1: "",
@@ -79,6 +81,32 @@ BALANCED_LAMBDAS: dict[tuple[str, str], dict[int, Lambdas]] = {
 }
 
 
+class Feedback(NamedTuple):
+    """How DTP's feedback weights are trained: for every layer but the first, but for `beta`."""
+
+    beta: float
+    iterations: tuple[int, ...]
+    noise: tuple[float, ...]
+    lr: tuple[float, ...]
+
+
+# Both were found on CIFAR-10 (dtp §1.8).
+FEEDBACK: dict[str, Feedback] = {
+    "simple_vgg": Feedback(
+        beta=0.7,
+        iterations=(20, 30, 35, 55, 20),
+        noise=(0.4, 0.4, 0.2, 0.2, 0.08),
+        lr=(1e-4, 3.5e-4, 8e-3, 8e-3, 0.18),
+    ),
+    "lenet": Feedback(
+        beta=0.4655,
+        iterations=(41, 51, 24),
+        noise=(0.41640, 0.38263, 0.13954),
+        lr=(7.188e-4, 1.251e-4, 3.5415e-2),
+    ),
+}
+
+
 def published_cuts(network: str, dataset: str, depth: int, *, balanced: bool) -> tuple[str, ...]:
     """The last block of every module but the last. Raises KeyError where nobody published one."""
     table = BALANCED[network, dataset] if balanced else CUTS[network]
@@ -88,6 +116,18 @@ def published_cuts(network: str, dataset: str, depth: int, *, balanced: bool) ->
 def published_lambdas(network: str, dataset: str, *, balanced: bool) -> dict[int, Lambdas]:
     """InfoPro's λ by depth; empty where nobody published any."""
     return (BALANCED_LAMBDAS if balanced else LAMBDAS).get((network, dataset), {})
+
+
+def nearest_lambdas(network: str, depth: int) -> tuple[tuple[str, str, int], Lambdas]:
+    """InfoPro's λ where nobody published any: whose they are (network, dataset, depth), and they.
+
+    They are those of the network on CIFAR-10, or of ResNet-32, at the published depth just below,
+    or at the smallest.
+    """
+    name = network if (network, "cifar10") in LAMBDAS else "resnet32"
+    table = LAMBDAS[name, "cifar10"]
+    at = max((published for published in table if published <= depth), default=min(table))
+    return (name, "cifar10", at), table[at]
 
 
 def depth_of_key(key: str) -> int:

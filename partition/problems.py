@@ -11,23 +11,16 @@ from partition.spans import Span
 from partition.wiring import TAILS, Wiring
 
 Shape = tuple[int, ...]
+KINDS_OF_CUTS = ("macs", "even", "single", "paper", "balanced")
 
 
 def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
     """What is wrong with depth, groups and the rest; of a network that is known, its widths too."""
-    config, wiring, groups = request.config, request.wiring, request.config.groups_per_row
+    config, wiring, groups = request.config, request.wiring, request.config.groups
     if config.depth < 1:
         yield f"--depth {config.depth}: a grid has at least one row"
-    if net is not None and config.depth > len(net.blocks):
-        yield (
-            f"--depth {config.depth}: {net.name} has {len(net.blocks)} blocks, "
-            f"so at most --depth {len(net.blocks)}"
-        )
-    if len(groups) != config.depth:
-        yield (
-            f"--groups {' '.join(map(str, config.groups))}: give one number for all rows, "
-            f"or {config.depth}, one per row"
-        )
+    else:
+        yield from _row_problems(request, net)
     yield from _replica_problems(request)
     for size in sorted(set(groups)):
         if size < 1:
@@ -53,44 +46,68 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
             f"--head layers copies residual blocks, and {net.name} has none: choose a ResNet, or "
             "another --head"
         )
+    yield from _replay_problems(request)
+    if wiring.feedback and net is not None:
+        layers = len(net.blocks) - 1
+        if not net.classifies:
+            yield (
+                f"{request.method} sends targets back through feedback mirrors, and {net.name} has "
+                "none: use --network simple_vgg or lenet"
+            )
+        elif len(wiring.feedback) != layers:
+            given = " ".join(map(str, wiring.feedback))
+            yield (
+                f"--iterations {given}: {net.name} takes {layers} numbers, one for every layer but "
+                "the first"
+            )
+    if max(groups, default=1) > 1 and wiring.local:
+        if wiring.feedback:
+            yield (
+                "--groups: a target is one for a whole layer, which learns from all of its "
+                "channels at once: leave --groups out"
+            )
+        elif net is not None and net.classifies:
+            yield f"--groups: the layers of {net.name} are not made in slices: leave --groups out"
+    if not wiring.local:
+        parts = (("--depth", config.depth > 1), ("--groups", max(groups, default=1) > 1))
+        if given := [name for name, differs in parts if differs]:
+            yield (
+                f"{request.method} trains the whole network in one module: leave out "
+                f"{' and '.join(given)}, or choose a local method (dgl, gn-dgl)"
+            )
+
+
+def _row_problems(request: Request, net: Network | None) -> Iterator[str]:
+    """What does not go with the number of rows."""
+    config, wiring = request.config, request.wiring
+    if net is not None and config.depth > len(net.blocks):
+        yield (
+            f"--depth {config.depth}: {net.name} has {len(net.blocks)} blocks, "
+            f"so at most --depth {len(net.blocks)}"
+        )
+    for name, given in (("--groups", config.groups), ("--replicas", config.replicas)):
+        if len(given) not in (1, config.depth):
+            yield (
+                f"{name} {' '.join(map(str, given))}: give one number for all rows, "
+                f"or {config.depth}, one per row"
+            )
     needed = max(wiring.memory, 2 * (wiring.image or wiring.memory > 0))
     if config.depth < needed:
         yield (
             f"--depth {config.depth} is not deep enough for this --mode: give --depth {needed} or "
             "more, or a --mode that looks back less"
         )
-    yield from _replay_problems(request)
-    if wiring.feedback and net is not None:
-        layers = len(net.blocks) - 1
-        if not net.classifies:
-            yield f"{request.method} needs feedback mirrors: --network simple_vgg or lenet"
-        elif len(wiring.feedback) != layers:
-            given = " ".join(map(str, wiring.feedback))
-            yield f"--iterations {given}: {net.name} takes {layers}, all layers but the first"
-    if max(groups, default=1) > 1 and (wiring.feedback or (net is not None and net.classifies)):
-        yield (
-            "--groups: a target is one for a whole layer, which learns from all of its channels at "
-            "once: leave --groups out"
-            if wiring.feedback
-            else f"--groups: the layers of {request.config.network} are not made in slices: leave "
-            "--groups out"
-        )
-    if not wiring.local and (config.depth, *groups) != (1, 1):
-        yield (
-            f"{request.method} trains the whole network in one module: leave out --depth and "
-            "--groups, or choose a local method (dgl, gn-dgl)"
-        )
+    if config.replay > 0 and config.depth < 2:
+        yield "--replay keeps what the row before sent: it needs --depth 2 or more"
 
 
 def _replica_problems(request: Request) -> Iterator[str]:
     """Rows that share a batch out must compute every image by itself, and add gradients up."""
-    replicas, depth = request.config.replicas, request.config.depth
+    replicas = request.config.replicas
     given = f"--replicas {' '.join(map(str, replicas))}"
-    if len(replicas) not in (1, depth):
-        yield f"{given}: give one number for all rows, or {depth}, one per row"
     if min(replicas, default=1) < 1:
         yield f"{given}: every row has at least one process"
-    if max(replicas, default=1) > request.batch:
+    if max(replicas, default=1) > request.batch > 0:
         yield (
             f"{given}: a batch of {request.batch} images has no more shares than that: give "
             f"{request.batch} or fewer, or a larger --batch"
@@ -109,7 +126,7 @@ def _replay_problems(request: Request) -> Iterator[str]:
         yield f"--replay {config.replay}: 0 (off) or more batches"
     if config.replay <= 0:
         return
-    if max(config.groups_per_row) > 1:
+    if max(config.groups, default=1) > 1:
         yield (
             "--replay lets every row choose its batch, and the groups of a row need the same one: "
             "leave out --groups or --replay"
@@ -124,8 +141,6 @@ def _replay_problems(request: Request) -> Iterator[str]:
             "--replay lets every row choose its batch, and a target must be of the same one: leave "
             "--replay out"
         )
-    if config.depth < 2:
-        yield "--replay keeps what the row before sent: it needs --depth 2 or more"
 
 
 def map_problems(wiring: Wiring, *, shapes: list[Shape], made: list[Shape]) -> Iterator[str]:
@@ -176,6 +191,12 @@ def cut_problems(request: Request, net: Network) -> Iterator[str]:
     """What is wrong with the cuts that were asked for."""
     config = request.config
     names = [block.name for block in net.blocks]
+    named = len(config.cuts) != 1 or config.cuts[0] not in KINDS_OF_CUTS
+    if named and (unknown := [name for name in config.cuts if name not in names]):
+        yield from (f"--cuts: {net.name} has no block {n!r}{nearest(n, names)}" for n in unknown)
+        return
+    if not 1 <= config.depth <= len(names):
+        return  # whatever the cuts are, it is the depth that is wrong
     if config.cuts in (("paper",), ("balanced",)):
         which = config.cuts[0]
         tables = (
@@ -191,12 +212,7 @@ def cut_problems(request: Request, net: Network) -> Iterator[str]:
                 f"--cuts {which}: no paper cuts {net.name}{on} at depth {config.depth}{depths}; "
                 "use --cuts macs or even"
             )
-    elif config.cuts not in (("macs",), ("even",), ("single",)):
-        if unknown := [name for name in config.cuts if name not in names]:
-            yield from (
-                f"--cuts: {net.name} has no block {n!r}{nearest(n, names)}" for n in unknown
-            )
-            return
+    elif named:
         if len(config.cuts) != config.depth - 1:
             yield (
                 f"--cuts {' '.join(config.cuts)}: --depth {config.depth} takes "

@@ -2,21 +2,26 @@
 
 import dataclasses
 import json
+import platform
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import tyro
 from rich.console import Console
 
 from comm.errors import BadInput, LociError
+from runtime.catalogue import Kind, catalogue
+from runtime.command_line import parsed, parsed_beside
 from runtime.config import Config
 from runtime.evaluate import evaluate
 from runtime.lockstep import train_in_lockstep
 from runtime.opening import settled
 from runtime.ready import make_ready
-from runtime.recipes import expanded, listing
+from runtime.recipes import listing
 from runtime.recorded import recorded
 from runtime.refusal import refuse
 from runtime.replay import replay
@@ -31,7 +36,7 @@ from runtime.world import under_torchrun
 class Train(Config):
     """Train a network as a grid of local modules, each a process of its own.
 
-    --recipe NAME stands for a whole command line; anything given beside it replaces its words.
+    With --recipe NAME by the words of a recipe, which others beside it replace.
     """
 
 
@@ -76,12 +81,14 @@ class Recipes:
     """Show only those with all of these in their names, and their command lines."""
 
 
-STYLE = (
-    tyro.conf.CascadeSubcommandArgs,
-    tyro.conf.OmitArgPrefixes,
-    tyro.conf.FlagCreatePairsOff,
-    tyro.conf.DisallowNone,
-)
+@dataclass(frozen=True, kw_only=True)
+class List:
+    """List the methods, networks or datasets, with a line each."""
+
+    kind: tyro.conf.Positional[Kind]
+    """What to list."""
+
+
 PIPED = 240  # columns of a table that no terminal bounds
 
 Command = (
@@ -90,6 +97,7 @@ Command = (
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Replay, tyro.conf.subcommand("replay")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
+    | Annotated[List, tyro.conf.subcommand("list")]
 )
 
 
@@ -97,31 +105,37 @@ def run(arguments: list[str]) -> int:
     """Parse and run one command line; the exit code."""
     console = Console(soft_wrap=True)
     try:
-        words = expanded(arguments)
-        command: Command = tyro.cli(
-            Command,  # pyright: ignore[reportArgumentType]
-            prog="launch.py",
-            args=words,
-            config=STYLE,
-        )
+        if arguments[:1] == ["--version"]:
+            print(version())
+            return 0
+        command = parsed(Command, arguments)
         if isinstance(command, Train) and command.run.resume is not None:
-            command = _going_on(command.run.resume, words[1:])
+            command = _going_on(command.run.resume, arguments)
         return _do(command, console)
     except BadInput as error:
         return refuse(error)
+    except SystemExit as end:  # tyro has printed help, or what is wrong with a value
+        return int(end.code or 0)
     except LociError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
-def _going_on(root: Path, words: list[str]) -> Train:
+def version() -> str:
+    """Loci's version, which its clone knows, and torch's and Python's."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    python = platform.python_version()
+    return f"loci {project['version']} (torch {torch.__version__}, Python {python})"
+
+
+def _going_on(root: Path, arguments: list[str]) -> Train:
     """The run in `root` as it was set up, but for what is given: its settings are the defaults."""
     config = going_on(root)
     parts = {part.name: getattr(config, part.name) for part in dataclasses.fields(Config)}
-    return tyro.cli(Train, prog="launch.py train", args=words, default=Train(**parts), config=STYLE)
+    return parsed_beside(Train(**parts), arguments)
 
 
-def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Console) -> int:
+def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes | List, console: Console) -> int:
     match command:
         case Train():
             config = _config(command)
@@ -132,15 +146,16 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
             return train_here(config, console)
         case ShowPlan():
             if command.run.resume is not None:
-                plan, costs = recorded(command.run.resume)[1], ()
+                plan, costs, notes = recorded(command.run.resume)[1], (), ()
             else:
                 ready = make_ready(settled(_config(command)))
-                plan, costs = ready.plan, ready.costs
+                plan, costs, notes = ready.plan, ready.costs, ready.notes
             if command.json:
                 print(json.dumps(json.loads(plan.to_json()), indent=2))
             else:
                 wide = console if console.is_terminal else Console(soft_wrap=True, width=PIPED)
                 wide.print(plan_table(plan, costs))
+                wide.print(*notes, sep="\n", end="\n" * bool(notes))
             return 0
         case Evaluate():
             return evaluate(command.run_dir, command.data_dir, console, json=command.json)
@@ -148,6 +163,9 @@ def _do(command: Train | ShowPlan | Evaluate | Replay | Recipes, console: Consol
             return replay(command.run_dir, command.data_dir, console)
         case Recipes():
             console.print(listing(command.words), highlight=False)
+            return 0
+        case List():
+            console.print(catalogue(command.kind), highlight=False)
             return 0
 
 

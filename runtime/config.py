@@ -1,6 +1,6 @@
 """A whole run as one value: the command line's words, and the run directory's `config.json`."""
 
-import math
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +9,7 @@ import msgspec
 
 from comm.decoding import WRONG, decoded, reason
 from comm.errors import Damaged
+from partition.advanced import Advanced
 from partition.config import GridConfig
 from workers.data.config import DataConfig
 from workers.methods import METHODS, AnyMethod, name_of
@@ -24,34 +25,33 @@ class RunConfig:
     """Where and how it runs."""
 
     run_dir: Path | None = None
-    """Where the run leaves its traces. Default: a new folder below runs/."""
+    """Folder for everything that the run writes. Default: a new one below runs/."""
     resume: Path | None = None
-    """Go on with the run in this directory, from its last complete checkpoint, as it was set up.
-    Beside it --debug, --data-dir, --save-every, --save-minutes, --stall; --device and --threads,
-    which change the last bits; and --epochs, if the learning rate so far does not depend on it."""
+    """Go on with the run in this directory, as it was set up. Beside it go --epochs, --device,
+    --threads, and what changes no number."""
     seed: int = 0
-    """Of weights, shuffling and augmentation."""
+    """Seed of weights, order of images, and augmentation."""
     device: Device = "auto"
-    """auto takes the GPUs if there are any; a process takes GPU (local rank % GPUs)."""
+    """Where to compute. auto: on GPUs if there are any; processes take them in turn."""
     threads: int | None = None
-    """Compute threads per process. Default: the cores of this host, shared out evenly; a run keeps
-    the number it began with."""
-    memory_format: Literal["auto", "channels_last", "contiguous"] = "auto"
-    """Layout of maps; auto: channels_last on the CPU, where it is faster."""
+    """Threads of every process. Default: the cores of this host, shared out evenly."""
+    memory_format: Advanced[Literal["auto", "channels_last", "contiguous"]] = "auto"
+    """How maps lie in memory. auto: channels_last on a CPU, where that is faster."""
     debug: bool = False
-    """The whole grid in this one process: breakpoints work, autograd's anomaly detection is on."""
+    """Run the whole grid in this one process: breakpoints work, and autograd's anomaly detection is
+    on."""
     eval_every: int = 1
-    """Evaluate after every so many epochs, and after the last; 0: never."""
+    """Evaluate after so many epochs, and after the last; 0: never."""
     save_every: int = 0
-    """Write a checkpoint after every so many epochs, to be kept; there is always one at the end."""
-    save_minutes: float = 2.0
-    """Write one, too, when the last is so many minutes old; the newest two of these are kept.
-    0: never. Runs with --replay, which can not go on, write none."""
-    sleep: tuple[float, ...] = ()
-    """Seconds that each row sleeps in every step, to make a row slow on purpose; the last number
-    stands for all rows behind."""
-    stall: float = 30.0
-    """Seconds without progress or sign of life after which the run is ended, with the cause."""
+    """Keep a checkpoint after every so many epochs; there is always one at the end."""
+    save_minutes: Advanced[float] = 2.0
+    """Write a checkpoint, too, when the last is so many minutes old; the newest two of these are
+    kept. 0: never. Runs with --replay, which can not go on, write none."""
+    sleep: Advanced[tuple[float, ...]] = ()
+    """Seconds that each row sleeps in every step, to slow it down on purpose; the last number is
+    for all rows behind it, too."""
+    stall: Advanced[float] = 30.0
+    """Seconds without a sign of life after which a process counts as stuck, and the run ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +63,11 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+
+def flag(name: str) -> str:
+    """The command line's word for a field."""
+    return "--" + name.replace("_", "-")
 
 
 def _plain(value: object) -> Any:
@@ -77,12 +82,12 @@ def _typed(value: object, kind: type[Any]) -> Any:
 
 
 def to_json(config: Config) -> bytes:
-    """The configuration as readable JSON."""
+    """The configuration as readable JSON. Raises ValueError for NaN and infinity."""
     plain = {
         "method": {"name": name_of(config.method), **_plain(config.method)},
         **{part: _plain(getattr(config, part)) for part in ("grid", "data", "optim", "run")},
     }
-    return msgspec.json.format(msgspec.json.encode(plain))
+    return json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).encode()
 
 
 def from_json(text: bytes, *, path: Path | str = "config.json") -> Config:
@@ -113,9 +118,9 @@ def problems(config: Config) -> list[str]:
     if run.save_minutes < 0:
         found.append(f"--save-minutes {run.save_minutes:g}: 0 (never) or more")
     slept = f"--sleep {' '.join(f'{seconds:g}' for seconds in run.sleep)}"
-    if not all(0 <= seconds < math.inf for seconds in run.sleep):
+    if min(run.sleep, default=0) < 0:
         found.append(f"{slept}: 0 or more seconds")
-    if len(run.sleep) > config.grid.depth:
+    if len(run.sleep) > config.grid.depth > 0:
         found.append(f"{slept}: at most one number for each of {config.grid.depth} rows")
     if run.resume is not None and config.grid.replay:
         found.append("a run with --replay can not go on: its stored batches are gone; train anew")

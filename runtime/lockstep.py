@@ -26,7 +26,7 @@ from workers.grid import hire
 
 def train_in_lockstep(config: Config, console: Console) -> int:
     """Run everything here; the exit code. Ctrl-C ends it at a common step, twice at once."""
-    opened = open_run(settled(config))
+    opened = open_run(settled(config), ranks=())  # no frame is allocated for a window
     console.print(opened.line)
     if opened.complete:
         return 0

@@ -5,18 +5,21 @@ The same for a run of our own processes, one under torchrun, and one in lockstep
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
+from comm.errors import BadInput
 from runtime import config as configs
 from runtime.changes import changes, check
 from runtime.classes import write_classes
 from runtime.config import Config, Device
 from runtime.devices import portion_of
 from runtime.job import schedule_of
+from runtime.memory import memory_problems
 from runtime.ready import Ready, make_ready
 from runtime.resuming import Resumption, going_on, resumed
 from runtime.run_dir import RunDir, default_run_dir
@@ -48,11 +51,11 @@ class Opened:
 
     @property
     def line(self) -> str:
-        """What to begin with: a line, below what is worth knowing of a resumed run's past."""
+        """What to begin with: a line, beside what is worth knowing of the run."""
         plan, resumption = self.ready.plan, self.resumption
         line = f"{plan.method} {plan.network} {plan.grid}: {self.run_dir.root}"
         if resumption is None:
-            return line
+            return "\n".join((line, *self.ready.notes))
         if self.complete:
             return f"{self.run_dir.root} is complete: there is nothing to go on with"
         if not self.start:
@@ -96,17 +99,24 @@ class Opened:
         )
 
 
-def open_run(config: Config) -> Opened:
+def open_run(config: Config, *, ranks: Sequence[int] | None = None) -> Opened:
     """Check and claim what is settled.
 
-    Raises BadInput with every problem, before anything is started.
+    `ranks` are the processes that will run on this host: all, if not given. Raises BadInput with
+    every problem, before anything is started.
     """
-    opened = checked(config)
+    opened = checked(config, ranks=ranks)
     claim(opened)
     return opened
 
 
-def checked(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()) -> Opened:
+def checked(
+    config: Config,
+    *,
+    writes: bool = True,
+    expect: tuple[str, ...] = (),
+    ranks: Sequence[int] | None = None,
+) -> Opened:
     """A run that may begin; nothing is written. Only one process of a run `writes` its directory.
 
     Raises BadInput with every problem, `expect` included.
@@ -115,6 +125,9 @@ def checked(config: Config, *, writes: bool = True, expect: tuple[str, ...] = ()
     run_dir, resumes = RunDir(config.run.run_dir), config.run.resume is not None
     problems = [*expect, *(run_dir.problems(resume=resumes) if writes else ())]
     ready = make_ready(config, expect=problems)
+    hosted = range(ready.plan.grid.processes) if ranks is None else ranks
+    if too_much := memory_problems(ready.plan, hosted):
+        raise BadInput(too_much)
     config = ready.config
     feed = Feed(Prepared(ready.data), config.data, seed=config.run.seed)
     turns = len(schedule_of(config, feed))
@@ -145,21 +158,24 @@ def settled(config: Config, *, local_processes: int | None = None) -> Config:
     The one of a run to be resumed is what `going_on` says of it, and what was given beside it. Of
     the run's processes there are `local_processes` on this host: all, if not given.
     """
-    run, data = config.run, config.data
+    run, data, grid = config.run, config.data, config.grid
     device = _device(run.device)
     data = dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute())
     if run.resume is not None:
         config = dataclasses.replace(config, data=data, run=dataclasses.replace(run, device=device))
         check(changes(going_on(run.resume), config))
         return config
-    name = f"{configs.name_of(config.method)}-{config.grid.network}"
-    processes = local_processes or max(1, sum(config.grid.processes_per_row))
+    if grid.network == "auto":
+        grid = dataclasses.replace(grid, network=config.method.network)
+    name = f"{configs.name_of(config.method)}-{grid.network}"
+    processes = local_processes or max(1, sum(grid.processes_per_row))
     layout = run.memory_format
     if layout == "auto":
         layout = "channels_last" if device == "cpu" else "contiguous"
     return dataclasses.replace(
         config,
-        method=config.method.settled(config.grid, data),
+        method=config.method.settled(grid, data),
+        grid=grid,
         data=data,
         run=dataclasses.replace(
             run,

@@ -1,6 +1,7 @@
 """Everything that is decided before the first process starts, with all problems at once."""
 
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from partition.request import Request
 from runtime import config as configs
 from runtime.config import Config
 from runtime.devices import cores
+from runtime.finite import finite
 from runtime.measured import ASKED, measured
 from runtime.measured import problems as measured_problems
 from workers.data.batches import check_batches
@@ -45,6 +47,11 @@ class Ready:
     costs: tuple[BlockCost, ...] = ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of what was chosen for the run."""
+        return tuple(self.config.method.notes(self.config.grid, self.config.data))
+
+    @property
     def digest(self) -> str:
         """What all processes must agree on: the plan, the method, the optimiser and the seed."""
         terms = configs.to_json(
@@ -65,14 +72,15 @@ class Ready:
 
 def make_ready(config: Config, *, expect: list[str] | None = None) -> Ready:
     """Check everything and draw the plan. Raises BadInput with every problem, `expect` included."""
-    problems = list(expect or [])
-    problems += configs.problems(config)
+    config, unusable = finite(config)
+    problems = [*(expect or ()), *unusable, *configs.problems(config)]
     problems += [*_device_problems(config), *measured_problems(config)]
     channels = len(config.data.mean or config.data.std or "rgb")
     data, spec = None, _any_data(config.data.dataset, channels)
     try:
         data = prepare(config.data)
         spec = Prepared(data).spec
+        problems += _turn_problems(config, spec)
     except BadInput as error:
         problems += error.problems
     problems += check_batches(config.data, spec)
@@ -103,6 +111,14 @@ def request(config: Config, spec: DataSpec) -> Request:
         eval_batch=config.data.eval_batch,
         channels_last=config.run.memory_format == "channels_last",
     )
+
+
+def _turn_problems(config: Config, spec: DataSpec) -> list[str]:
+    """Turns are counted in 63 bits."""
+    epochs = config.optim.epochs
+    if epochs * (spec.train + spec.test) <= sys.maxsize:
+        return []
+    return [f"--epochs {epochs}: more batches than can be counted; give fewer epochs"]
 
 
 def _device_problems(config: Config) -> list[str]:

@@ -8,5 +8,5 @@ def starts_processes(arguments: list[str]) -> bool:
     return (
         arguments[:1] == ["train"]
         and not under_torchrun()
-        and not {"--debug", "--help", "-h"} & set(arguments)
+        and not {"--debug", "--help", "--help-all", "-h"} & set(arguments)
     )

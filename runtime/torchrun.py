@@ -139,4 +139,10 @@ def _checked(config: Config, world: World) -> Opened:
             "--cuts time: every process would measure for itself. Measure once with launch.py "
             "plan, and give the cut that it names"
         )
-    return checked(config, writes=world.rank == 0, expect=tuple(problems))
+    first = world.rank - world.local_rank
+    return checked(
+        config,
+        writes=world.rank == 0,
+        expect=tuple(problems),
+        ranks=range(first, first + world.local_processes),
+    )

@@ -1,6 +1,6 @@
 """Which batch comes when, and with which learning rate."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import pytest
 
@@ -68,7 +68,46 @@ def test_an_evaluation_alone() -> None:
 
 
 def test_a_schedule_without_turns_has_none() -> None:
-    assert len(Schedule(passes=())) == 0 and [*Schedule(passes=()).turns()] == []
+    assert len(Schedule()) == 0 and [*Schedule().turns()] == []
+
+
+@pytest.mark.parametrize("splits", [TEST, VAL], ids=["test", "val"])
+@pytest.mark.parametrize("every", [0, 1, 2, 3, 5])
+def test_every_turn_is_that_of_a_loop_over_the_epochs(every: int, splits: dict[Split, int]) -> None:
+    """With one step per epoch and with three, cut short or not."""
+    along: Split = "val" if "val" in splits else "test"
+    for epochs, per_epoch, most in product((1, 3, 4), (1, 3), (1, 2, 4, 99)):
+        schedule = training(
+            epochs=epochs,
+            steps_per_epoch=per_epoch,
+            max_steps=most,
+            eval_every=every,
+            eval_turns=splits,
+        )
+        expected: list[tuple[int, int, int, Split | None]] = []
+        steps = min(most, epochs * per_epoch)
+        for step in range(steps):
+            epoch = step // per_epoch + 1
+            expected.append((epoch, step, step % per_epoch, None))
+            ends = step + 1 == steps or (step + 1) % per_epoch == 0
+            if every and ends and (epoch % every == 0 or step + 1 == steps):
+                expected += ((epoch, step + 1, batch, along) for batch in range(splits[along]))
+        if every and along == "val":
+            expected += ((epoch, steps, batch, "test") for batch in range(splits["test"]))
+        found = [(turn.epoch, turn.step, turn.batch, turn.split) for turn in schedule.turns()]
+        assert found == expected
+        assert len(schedule) == len(expected)
+
+
+def test_no_number_of_epochs_takes_memory_or_time() -> None:
+    many = training(
+        epochs=10**15, steps_per_epoch=12, max_steps=None, eval_every=1, eval_turns=TEST
+    )
+    assert len(many) == 14 * 10**15
+    last = many.turn(len(many) - 1)
+    assert (last.epoch, last.step, last.split, last.last) == (10**15, 12 * 10**15, "test", True)
+    with pytest.raises(IndexError):
+        many.turn(len(many))
 
 
 # ── learning rate ────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from partition.advanced import Advanced
+
 BASE_LR, BASE_BATCH = 0.8, 1024  # the published pair
 ADAM_LR = 1e-3
 WARM_START = 1 / 80  # where warm-up begins, as a share of the peak: 0.01 of 0.8
@@ -20,35 +22,37 @@ class OptimConfig:
     epochs: int = 160
     """Passes over the training images."""
     max_steps: int | None = None
-    """End after so many steps, if that is earlier; the learning rate still follows --epochs."""
+    """End after so many batches, if that is earlier; --lr follows --epochs all the same."""
     optimizer: Literal["sgd", "adam"] = "sgd"
-    """sgd, with momentum; or adam."""
+    """sgd, with momentum, or adam."""
     lr: float | None = None
-    """Peak learning rate. Default: 0.8 * batch / 1024 for sgd, 0.001 for adam."""
+    """Learning rate at its peak. Default: 0.8 * batch / 1024 for sgd, 0.001 for adam."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    """cosine, with warm-up; step: drops at --milestones."""
-    milestones: tuple[int, ...] | None = None
-    """Epochs after which the rate drops, for --schedule step.
+    """How the learning rate falls. cosine: smoothly, after a warm-up. step: at --milestones."""
+    milestones: Advanced[tuple[int, ...] | None] = None
+    """Epochs after which the learning rate drops, for --schedule step.
     Default: after half of --epochs and after three quarters."""
-    decay: tuple[float, ...] = (0.1,)
-    """What the rate is multiplied by at a drop: one number, or one per milestone."""
-    lr_every: Literal["step", "epoch"] = "step"
-    """Follow the schedule smoothly, or set it once per epoch, as the papers' code does.
-    There the last epoch has rate 0."""
-    warmup: float | None = None
-    """Epochs of linear warm-up before the cosine. Default: a sixteenth of --epochs (10 of 160)."""
-    period: float | None = None
-    """Epochs from the peak of the cosine to its trough; later it rises again. Default: --epochs."""
-    floor: float = 0.0
-    """Rate at the trough of the cosine."""
-    momentum: float = 0.9
+    decay: Advanced[tuple[float, ...]] = (0.1,)
+    """What the learning rate is multiplied by when it drops: one number, or one for each
+    milestone."""
+    lr_every: Advanced[Literal["step", "epoch"]] = "step"
+    """Set the learning rate for every step, or once per epoch as the papers' code does, where the
+    last epoch has a rate of 0."""
+    warmup: Advanced[float | None] = None
+    """Epochs in which the rate rises before it follows the cosine. Default: a 16th of --epochs."""
+    period: Advanced[float | None] = None
+    """Epochs from the peak of the cosine to its trough; after that it rises again. Default:
+    --epochs."""
+    floor: Advanced[float] = 0.0
+    """Learning rate at the trough of the cosine."""
+    momentum: Advanced[float] = 0.9
     """Momentum of sgd; 0 is off."""
-    nesterov: bool = True
-    """Nesterov's kind of momentum."""
+    nesterov: Advanced[bool] = True
+    """Nesterov's kind of momentum, or the plain one."""
     weight_decay: float = 1e-4
-    """L2 penalty on all parameters, batch-norm and biases included."""
-    clip_norm: float | None = None
-    """Scale a module's gradient down to at most this norm."""
+    """Weight decay (L2), of biases and batch-norms, too."""
+    clip_norm: Advanced[float | None] = None
+    """Scale the gradient of a module down to at most this norm. Default: leave it as it is."""
 
     def problems(self) -> Iterator[str]:
         """What can not be."""
@@ -70,11 +74,16 @@ class OptimConfig:
                 f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
                 f"{len(self.drops)}, one per milestone"
             )
-        if self.optimizer == "adam" and (self.momentum, self.nesterov) != (0.9, True):
-            yield "--momentum and --no-nesterov are of sgd: leave them out for adam"
-        if self.period is not None and not 0 < self.period < math.inf:
+        if self.optimizer == "adam":
+            for name, given in (
+                ("momentum", self.momentum != 0.9),
+                ("no-nesterov", not self.nesterov),
+            ):
+                if given:
+                    yield f"--{name} is of sgd: leave it out, or use --optimizer sgd"
+        if self.period is not None and self.period <= 0:
             yield f"--period {self.period:g}: epochs above 0"
-        if not 0 <= self.floor < math.inf:
+        if self.floor < 0:
             yield f"--floor {self.floor:g}: must not be negative"
         if self.warmup is not None and self.warmup < 0:
             yield f"--warmup {self.warmup}: must not be negative"

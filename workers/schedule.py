@@ -1,10 +1,7 @@
 """The turns of a run: which batch comes when. Every module follows the same list."""
 
-from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
+from dataclasses import dataclass, replace
 
 from workers.data.feed import Split
 
@@ -45,23 +42,60 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """All turns of a run, in order."""
+    """All turns of a run, in order. Each is found by arithmetic: no number of epochs takes memory.
 
-    passes: tuple[Pass, ...]
+    There are `steps` training steps in epochs of `per_epoch`. After every `every` epochs (0: never)
+    and after the last one come `between` turns that evaluate `along`; at the very end comes `last`.
+    """
 
-    @cached_property
-    def _ends(self) -> list[int]:
-        """How many turns there are up to the end of every pass."""
-        return list(accumulate(p.turns for p in self.passes))
+    steps: int = 0
+    per_epoch: int = 1
+    every: int = 0
+    along: Split = "test"
+    between: int = 0
+    last: Pass | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of training; the last one may be cut short."""
+        return -(-self.steps // self.per_epoch)
+
+    @property
+    def _trained(self) -> int:
+        """How many turns there are before `last`."""
+        evaluations = -(-self.epochs // self.every) if self.every else 0
+        return self.steps + evaluations * self.between
 
     def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
+        return self._trained + (self.last.turns if self.last else 0)
+
+    def _epoch(self, index: int) -> int:
+        """The epoch, counted from 1, in which or behind which a turn before `last` comes."""
+        if not self.every:
+            return index // self.per_epoch + 1
+        cycle, rest = divmod(index, self.every * self.per_epoch + self.between)
+        within = min(rest // self.per_epoch, self.every - 1)
+        return min(cycle * self.every + within + 1, self.epochs)
+
+    def _pass(self, index: int) -> tuple[Pass, int]:
+        """The pass that the turn at `index` belongs to, and the turn's place in it."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"turn {index} of {len(self)}")
+        if self.last is not None and index >= self._trained:
+            return self.last, index - self._trained
+        epoch = self._epoch(index)
+        start = (epoch - 1) * self.per_epoch
+        evaluations = (epoch - 1) // self.every if self.every else 0
+        offset = index - start - evaluations * self.between
+        trained = min(self.per_epoch, self.steps - start)
+        if offset < trained:
+            return Pass(epoch=epoch, start=start, turns=trained), offset
+        after = Pass(epoch=epoch, start=start + trained, turns=self.between, split=self.along)
+        return after, offset - trained
 
     def turn(self, index: int) -> Turn:
         """The turn at `index`."""
-        number = bisect_right(self._ends, index)
-        here = self.passes[number]
-        offset = index - (self._ends[number] - here.turns)
+        here, offset = self._pass(index)
         return Turn(
             index=index,
             epoch=here.epoch,
@@ -89,25 +123,23 @@ def training(
 
     With a "val" split, it is evaluated along the way and "test" once, at the very end.
     """
-    total = epochs * steps_per_epoch
+    steps = epochs * steps_per_epoch
     if max_steps is not None:
-        total = min(total, max_steps)
+        steps = min(steps, max_steps)
     along: Split = "val" if "val" in eval_turns else "test"
-    passes: list[Pass] = []
-    for start in range(0, total, steps_per_epoch):
-        epoch = start // steps_per_epoch + 1
-        stop = min(start + steps_per_epoch, total)
-        passes.append(Pass(epoch=epoch, start=start, turns=stop - start))
-        if eval_every and (epoch % eval_every == 0 or stop == total):
-            passes.append(Pass(epoch=epoch, start=stop, turns=eval_turns[along], split=along))
+    schedule = Schedule(
+        steps=steps,
+        per_epoch=steps_per_epoch,
+        every=eval_every,
+        along=along,
+        between=eval_turns[along],
+    )
     if eval_every and along == "val":
-        last = passes[-1]
-        passes.append(
-            Pass(epoch=last.epoch, start=last.start, turns=eval_turns["test"], split="test")
-        )
-    return Schedule(passes=tuple(passes))
+        last = Pass(epoch=schedule.epochs, start=steps, turns=eval_turns["test"], split="test")
+        schedule = replace(schedule, last=last)
+    return schedule
 
 
 def evaluation(*, epoch: int, step: int, split: Split, turns: int) -> Schedule:
     """One evaluation of a trained grid, and nothing else."""
-    return Schedule(passes=(Pass(epoch=epoch, start=step, turns=turns, split=split),))
+    return Schedule(last=Pass(epoch=epoch, start=step, turns=turns, split=split))

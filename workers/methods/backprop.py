@@ -13,7 +13,7 @@ from workers.step import Inbox, Lesson, Step, Vote
 
 @dataclass(frozen=True, kw_only=True)
 class Backprop(Local):
-    """Backprop: the whole network as one module in one process."""
+    """Backprop: the whole network as one module in one process, the baseline."""
 
     def wiring(self) -> Wiring:
         """One module that ends in average pooling and one linear layer."""

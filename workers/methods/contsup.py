@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from torch import Tensor
 
@@ -27,13 +27,13 @@ class Mode(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ContSup(InfoPro):
-    """ContSup: what a module reads is supplemented by what rows before it read."""
+    """ContSup: a row also reads what earlier rows read, and the image."""
 
-    mode: str = "R1E"
-    """Contexts of a module. Rn: the inputs of the last n rows. E: the image, encoded.
-    RnE: both. R0: none (greedy learning)."""
+    mode: str = "auto"
+    """What a module reads beside the features before it. Rn: the inputs of the last n rows. E: the
+    image, encoded. RnE: both. R0: nothing. auto: R1E, or R0 where there is only one row."""
     reconstruct: bool = False
-    """Learn to reconstruct the image too, as InfoPro does."""
+    """Learn to reconstruct the image, too, as InfoPro does."""
 
     @property
     def reconstructs(self) -> bool:
@@ -42,9 +42,10 @@ class ContSup(InfoPro):
 
     @property
     def contexts(self) -> Mode | None:
-        """What the mode means; None if it is none."""
-        found = re.fullmatch(r"(?:R(\d+))?(E)?", self.mode)
-        if found is None or not self.mode:
+        """What the mode means; None if it is none. Where nothing is settled, auto is R1E."""
+        mode = "R1E" if self.mode == "auto" else self.mode
+        found = re.fullmatch(r"(?:R(\d+))?(E)?", mode)
+        if found is None or not mode:
             return None
         return Mode(memory=int(found[1] or 0), image=found[2] is not None)
 
@@ -52,6 +53,12 @@ class ContSup(InfoPro):
         """InfoPro's, and context routes."""
         mode = self.contexts or Mode(0, False)
         return replace(super().wiring(), memory=mode.memory, image=mode.image)
+
+    def settled(self, grid: GridConfig, data: DataConfig) -> Self:
+        """With the contexts that there can be."""
+        auto = "R1E" if grid.depth > 1 else "R0"
+        method = replace(self, mode=auto if self.mode == "auto" else self.mode)
+        return super(ContSup, method).settled(grid, data)
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """A mode that is none."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.wiring import Tail, Wiring
 from workers.methods.local import Auxiliary
@@ -13,12 +14,12 @@ from workers.step import Inbox, Lesson, Step, Vote, send_ahead
 
 @dataclass(frozen=True, kw_only=True)
 class DGL(Auxiliary):
-    """DGL: every row learns from its own auxiliary net; nothing travels but features, forward."""
+    """DGL: cut in depth; every row learns from its own auxiliary net."""
 
-    tail: Tail = "fc"
-    """The end of the trunk. fc: pooling and a linear layer, as in the papers' tables.
-    mlp: pooling and an MLP, as in DGL's own study. aux: an auxiliary net as in every row.
-    head: an auxiliary net, and a read-out head behind it, as in GN-DGL's released code."""
+    tail: Advanced[Tail] = "fc"
+    """How the network ends. fc: in pooling and a linear layer, as in the papers' tables. mlp: in
+    pooling and an MLP, as in DGL's own study. aux: in an auxiliary net like every row's. head:
+    in such a net, and a read-out head behind it, as in GN-DGL's released code."""
 
     def wiring(self) -> Wiring:
         """The forward route, and how it ends."""

@@ -5,18 +5,19 @@ Ernoult et al., Towards Scaling Difference Target Propagation by Learning Backpr
 weights of a layer learn from that layer's own input and output alone: nothing else crosses.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
+from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.layers import generator
+from partition.papers import FEEDBACK, Feedback
 from partition.wiring import Wiring
 from workers.data.config import DataConfig
 from workers.diagnosis import diagnosed
@@ -37,27 +38,31 @@ from workers.targets import Layer, layers_of, target_before, target_of_logits
 
 @dataclass(frozen=True, kw_only=True)
 class DTP(Local):
-    """DTP: every layer learns to make its target, and its mirror to pass targets on."""
+    """DTP: every layer learns to make its target, and feedback weights to pass targets back."""
+
+    network: ClassVar[str] = "simple_vgg"
 
     rule: Literal["l-drl", "vanilla", "tp"] = "l-drl"
-    """How mirrors learn, and targets travel. l-drl: by Jacobian matching, difference-corrected.
-    vanilla: by reconstruction, difference-corrected. tp: by reconstruction, uncorrected."""
-    beta: float = 0.7
-    """Step from the logits to their target, along the gradient of the cross-entropy."""
-    iterations: tuple[int, ...] = (20, 30, 35, 55, 20)
-    """Feedback steps per batch, for every layer but the first."""
-    noise: tuple[float, ...] = (0.4, 0.4, 0.2, 0.2, 0.08)
-    """Standard deviation of the noise that mirrors learn from, likewise."""
-    feedback_lr: tuple[float, ...] = (1e-4, 3.5e-4, 8e-3, 8e-3, 0.18)
-    """Learning rates of the mirrors, likewise; constant."""
-    feedback_momentum: float = 0.9
-    """Momentum of the mirrors' SGD."""
+    """How feedback weights learn. l-drl: to match the Jacobian of their layer. vanilla: to
+    reconstruct what it read. tp: likewise, and targets are not corrected by the difference."""
+    beta: Advanced[float | None] = None
+    """Size of the step from the logits to their target, along the gradient of the cross-entropy.
+    Default: the published one of the network."""
+    iterations: tuple[int, ...] = ()
+    """Training steps of the feedback weights in every batch: a number for each layer but the
+    first. Default: the published ones of the network."""
+    noise: Advanced[tuple[float, ...]] = ()
+    """Standard deviation of the noise that feedback weights learn from, for each layer likewise."""
+    feedback_lr: Advanced[tuple[float, ...]] = ()
+    """Learning rate of the feedback weights, for each layer likewise; it stays constant."""
+    feedback_momentum: Advanced[float] = 0.9
+    """Momentum of the feedback weights' SGD."""
     feedback_lag: Literal[0, 1] = 0
-    """1: make targets with the feedback weights of the batch before, and train these while the
-    next batch comes up. Not exact."""
+    """1: make targets with the feedback weights of the batch before, which train while the next
+    batch comes up. That is not exactly DTP."""
     diagnose: bool = False
-    """Write down, at every step, how far each mirror is from its layer, and the gradient of DTP
-    from backprop's: angles and distances. A module's own time for that is not counted."""
+    """Record at every step the angle and distance between each layer's weights and its feedback
+    weights, and between the gradients of DTP and of backprop."""
 
     @property
     def corrected(self) -> bool:
@@ -69,25 +74,58 @@ class DTP(Local):
         return Wiring(
             head="none",
             tail="fc",
-            feedback=self.iterations,
+            feedback=self.feedback.iterations,
             # forward, back, and two gradients; by reconstruction forward, back, and its gradient
             feedback_passes=4 if self.rule == "l-drl" else 3,
             feedback_lag=self.feedback_lag,
         )
 
+    def _with(self, published: Feedback) -> Feedback:
+        """What was given, and what is published where nothing was."""
+        return Feedback(
+            beta=published.beta if self.beta is None else self.beta,
+            iterations=self.iterations or published.iterations,
+            noise=self.noise or published.noise,
+            lr=self.feedback_lr or published.lr,
+        )
+
+    @property
+    def feedback(self) -> Feedback:
+        """How feedback weights are trained; where nothing is settled, as in the usual network."""
+        return self._with(FEEDBACK[self.network])
+
+    def settled(self, grid: GridConfig, data: DataConfig) -> Self:
+        """With the values that are published for the network, where none are given.
+
+        A network without any has no feedback mirrors: it is refused, whatever the values.
+        """
+        feedback = self._with(FEEDBACK.get(grid.network, FEEDBACK[self.network]))
+        return replace(
+            self,
+            beta=feedback.beta,
+            iterations=feedback.iterations,
+            noise=feedback.noise,
+            feedback_lr=feedback.lr,
+        )
+
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
-        """One value per layer, and each of them possible."""
+        """One value per layer, and each of them possible; the planner counts the iterations."""
         yield from super().problems(grid, data)
-        if self.beta <= 0:
+        if self.beta is not None and self.beta <= 0:
             yield f"--beta {self.beta:g}: must be above 0"
         if not 0 <= self.feedback_momentum < 1:
             yield f"--feedback-momentum {self.feedback_momentum:g}: from 0 up to, not including, 1"
+        published = FEEDBACK.get(grid.network)
         for name in ("iterations", "noise", "feedback_lr"):
             values: tuple[float, ...] = getattr(self, name)
             given = f"--{name.replace('_', '-')} {' '.join(f'{v:g}' for v in values)}"
-            if len(values) != len(self.iterations):
-                yield f"{given}: as many as --iterations, {len(self.iterations)}"
-            if not all(0 < value < math.inf for value in values):
+            layers = len(published.iterations) if published and name != "iterations" else None
+            if values and layers is not None and len(values) != layers:
+                yield (
+                    f"{given}: {grid.network} takes {layers} numbers, one for every layer but the "
+                    "first"
+                )
+            if min(values, default=1) <= 0:
                 yield f"{given}: numbers above 0"
 
     def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:
@@ -96,7 +134,7 @@ class DTP(Local):
             if index:
                 module.own_optimizers[name] = torch.optim.SGD(
                     module.mirrors[name].parameters(),
-                    lr=self.feedback_lr[index - 1],
+                    lr=self.feedback.lr[index - 1],
                     momentum=self.feedback_momentum,
                 )
         return list(module.own_optimizers.values())
@@ -112,7 +150,7 @@ class DTP(Local):
             notes = yield from training
         votes = module.plan.head.votes
         if votes:
-            target = target_of_logits(top.detach(), labels, self.beta)
+            target = target_of_logits(top.detach(), labels, self.feedback.beta)
         else:
             target = yield from await_target()
         targets: list[Tensor] = []
@@ -148,7 +186,7 @@ class DTP(Local):
             if layer.index:
                 source = self.source(module, layer, 0)
                 iterate = partial(self._iterate, module, layer, inbox, source)
-                times = self.iterations[layer.index - 1]
+                times = self.feedback.iterations[layer.index - 1]
                 yield "feedback", times, lambda iterate=iterate: [*iterate()]
                 lead = partial(target_before, corrected=self.corrected)
                 yield "target", 1, partial(lead, module, layer, layer.s.detach())
@@ -174,7 +212,7 @@ class DTP(Local):
         for layer in layers:
             if layer.index:
                 source = self.source(module, layer, inbox.step)
-                for _ in range(self.iterations[layer.index - 1]):
+                for _ in range(self.feedback.iterations[layer.index - 1]):
                     loss = yield from self._iterate(module, layer, inbox, source)
                     losses[f"feedback {layer.name}"] = loss
         return {name: loss.item() for name, loss in losses.items()}
@@ -239,4 +277,4 @@ class DTP(Local):
             (inbox.batch, *like.shape[1:]), generator=source, dtype=like.dtype, device=like.device
         )
         scaled = torch.empty_like(like)  # in its layout
-        return torch.mul(whole[inbox.rows], self.noise[layer.index - 1], out=scaled)  # pyright: ignore
+        return torch.mul(whole[inbox.rows], self.feedback.noise[layer.index - 1], out=scaled)  # pyright: ignore

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.wiring import Share, Tail
 from workers.ballot import Reported
@@ -15,13 +16,13 @@ from workers.step import Inbox, Lesson, Step, send_ahead
 
 @dataclass(frozen=True, kw_only=True)
 class GNDGL(Auxiliary, Peers):
-    """GN-DGL: every neuron group of every row learns alone, and looks at its peers."""
+    """GN-DGL: cut in depth and width; the groups of a row show each other what they see."""
 
     reports: ClassVar[Reported] = "ensemble"
 
     share: Share = "pooled"
     diversity: float = 0.5
-    tail: Tail = "head"
+    tail: Advanced[Tail] = "head"
 
     def learn(self, module: LocalModule, inbox: Inbox, labels: Tensor) -> Step[Lesson]:
         """One batch (spec §1.5): L = CE + weight * diversity, private to the module."""

@@ -1,6 +1,5 @@
 """InfoPro: modules keep what their input tells of the image (Wang et al., ICLR 2021)."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Self
@@ -10,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from partition.build import LocalModule
 from partition.config import GridConfig
-from partition.papers import Lambdas, published_lambdas
+from partition.papers import Lambdas, nearest_lambdas, published_lambdas
 from partition.wiring import TAILS, Wiring
 from workers.data.config import DataConfig
 from workers.losses import contrast
@@ -22,14 +21,13 @@ EMBEDDING = 128
 
 @dataclass(frozen=True, kw_only=True)
 class InfoPro(Auxiliary, Peers):
-    """InfoPro: every module learns its task and to tell what the image was."""
+    """InfoPro: every row learns its task, and to reconstruct the image."""
 
     loss: Literal["contrast", "softmax"] = "contrast"
     """What auxiliary nets learn: to tell classes apart by supervised contrast, or by softmax."""
     lambdas: Lambdas | None = None
-    """Weights of reconstruction and task at the first auxiliary net, then at the last.
-    Default: the published ones for this network, dataset and depth (found for contrast; nobody
-    published any for softmax, which takes the same)."""
+    """Weights of reconstruction and task at the first auxiliary net, then at the last one. Default:
+    the published ones of network, dataset and depth, or the nearest to these."""
 
     @property
     def reconstructs(self) -> bool:
@@ -50,25 +48,29 @@ class InfoPro(Auxiliary, Peers):
         return self.reconstructs and grid.depth > (self.tail in TAILS)
 
     def settled(self, grid: GridConfig, data: DataConfig) -> Self:
-        """With the published λ, where there are any for this grid."""
+        """With the published λ of this grid, or the nearest ones that are published."""
         if self.lambdas is not None or not self._weighs(grid):
             return self
-        return replace(self, lambdas=_published(grid, data).get(grid.depth))
+        nearest = nearest_lambdas(grid.network, grid.depth)[1]
+        return replace(self, lambdas=_published(grid, data).get(grid.depth, nearest))
+
+    def notes(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """That λ are another network's, dataset's or depth's."""
+        (network, dataset, depth), nearest = nearest_lambdas(grid.network, grid.depth)
+        weighs = self._weighs(grid) and grid.depth not in _published(grid, data)
+        if weighs and self.lambdas == nearest:
+            yield (
+                f"λ {' '.join(f'{weight:g}' for weight in nearest)}: nobody published any for "
+                f"{grid.network} on {data.dataset} at depth {grid.depth}, so these are those of "
+                f"{network} on {dataset} at depth {depth}; --lambdas takes others"
+            )
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
-        """λ that nobody published, and what contrast has no use for."""
+        """λ that can not be, and what contrast has no use for."""
         yield from super().problems(grid, data)
-        if self._weighs(grid) and self.lambdas is None:
-            depths = ", ".join(map(str, _published(grid, data)))
-            there = f" (published: {depths})" if depths else ""
-            yield (
-                f"no λ is published for {grid.network} on {data.dataset} at depth "
-                f"{grid.depth}{there}: give --lambdas, four weights (reconstruction and task at "
-                "the first auxiliary net, then at the last)"
-            )
         if self.lambdas is not None:
             given = f"--lambdas {' '.join(f'{weight:g}' for weight in self.lambdas)}"
-            if not all(0 <= weight < math.inf for weight in self.lambdas):
+            if min(self.lambdas) < 0:
                 yield f"{given}: weights of 0 or more"
             elif not self.reconstructs:
                 yield f"{given} weigh reconstruction and task: add --reconstruct"

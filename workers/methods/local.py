@@ -1,6 +1,5 @@
 """What local methods have in common: their auxiliary nets, and how a row's groups look at peers."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softmax
 
+from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.wiring import AuxiliaryKind, Share, Tail, Wiring
@@ -21,6 +21,7 @@ from workers.step import Inbox, Step, Vote, exchange
 class Local:
     """A method that grid and dataset leave as it is, and that has nothing wrong by itself."""
 
+    network: ClassVar[str] = "resnet32"
     reports: ClassVar[Reported] = "network"
 
     def wiring(self) -> Wiring:
@@ -32,6 +33,10 @@ class Local:
         return self
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """None."""
+        yield from ()
+
+    def notes(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """None."""
         yield from ()
 
@@ -56,12 +61,12 @@ class Auxiliary(Local):
     """Which auxiliary net every module learns from."""
 
     head: AuxiliaryKind = "1c2f"
-    """Auxiliary net. 1c2f: so many convolutions, so many fully connected layers.
-    mlp, mlp-sr, cnn: DGL's. layers: copies of layers to come (AugLocal)."""
-    layers: int = 2
-    """Blocks that the net copies, for --head layers."""
-    pyramid: bool = False
-    """Deeper rows copy fewer blocks, down to half of --layers."""
+    """Auxiliary net of every module. 1c2f: one convolution and two linear layers. mlp, mlp-sr, cnn:
+    those of DGL. layers: copies of the layers to come (AugLocal)."""
+    layers: Advanced[int] = 2
+    """Blocks that the auxiliary net copies, for --head layers."""
+    pyramid: Advanced[bool] = False
+    """Copy fewer blocks in deeper rows, down to half of --layers."""
 
     def wiring(self) -> Wiring:
         """The net of every module; the read-out's is like it, where there is anything to copy."""
@@ -84,21 +89,20 @@ class Auxiliary(Local):
 class Peers(Local):
     """Local learning in groups: a module may look at what its peers see and say."""
 
-    share: Share = "none"
-    """What a row's modules show each other, without gradient, before their heads.
-    maps: whole maps (the paper); pooled: maps average-pooled to --pool; none."""
-    share_ratio: float = 1.0
-    """Share of each peer's channels that a head reads."""
-    pool: int = 8
-    """Side of the maps that are shared, for --share pooled."""
-    diversity: float = 0.0
-    """Weight of the diversity term, which keeps the groups' wrong answers apart; 0 is off."""
-    temperature: float = 3.0
-    """Softmax temperature of the diversity term."""
-    tail: Tail = "fc"
-    """The end of the trunk. fc: pooling and a linear layer in every module of the last row.
-    mlp: pooling and an MLP. aux: an auxiliary net as in every row.
-    head: an auxiliary net, and a read-out head behind it."""
+    share: Advanced[Share] = "none"
+    """What the groups of a row show each other, without gradient: their maps pooled to --pool,
+    whole maps as in the paper, or nothing."""
+    share_ratio: Advanced[float] = 1.0
+    """Share of every other group's channels that an auxiliary net reads."""
+    pool: Advanced[int] = 8
+    """Height and width of the maps that groups show each other, for --share pooled."""
+    diversity: Advanced[float] = 0.0
+    """Weight of the term that keeps the wrong answers of groups apart; 0 is off."""
+    temperature: Advanced[float] = 3.0
+    """Temperature of the softmax in the diversity term."""
+    tail: Advanced[Tail] = "fc"
+    """How the network ends. fc: in pooling and a linear layer. mlp: in pooling and an MLP. aux: in
+    an auxiliary net like every row's. head: in such a net, and a read-out head behind it."""
 
     def wiring(self) -> Wiring:
         """Features travel in the row if shared, softmax vectors if there is a diversity term."""
@@ -114,9 +118,9 @@ class Peers(Local):
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """Weights that can not be, and what has no effect."""
         yield from super().problems(grid, data)
-        if not 0 <= self.diversity < math.inf:
+        if self.diversity < 0:
             yield f"--diversity {self.diversity:g}: a weight of 0 (off) or more"
-        if not 0 < self.temperature < math.inf:
+        if self.temperature <= 0:
             yield f"--temperature {self.temperature:g}: must be above 0"
         if self.share == "none" and 0 < self.share_ratio < 1:
             yield f"--share-ratio {self.share_ratio:g} is of what is shared: add --share maps"

@@ -17,9 +17,11 @@ from workers.step import Inbox, Lesson, Step, Vote
 class Method(Protocol):
     """One learning rule, written once for any number of processes.
 
-    `reports` says which accuracy its paper reports: the network's own answer, or the ensemble's.
+    `network` is what it trains if no other network is named. `reports` says which accuracy its
+    paper reports: the network's own answer, or the ensemble's.
     """
 
+    network: ClassVar[str]
     reports: ClassVar[Reported]
 
     def wiring(self) -> Wiring:
@@ -32,6 +34,10 @@ class Method(Protocol):
 
     def problems(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
         """What is wrong with this configuration, if anything."""
+        ...
+
+    def notes(self, grid: GridConfig, data: DataConfig) -> Iterator[str]:
+        """What a person should know of what was settled, in sentences."""
         ...
 
     def prepared(self, module: LocalModule) -> list[torch.optim.Optimizer]:

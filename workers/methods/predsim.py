@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from partition.advanced import Advanced
 from partition.build import LocalModule
 from partition.config import GridConfig
 from partition.wiring import PredSimKind, Tail, Wiring
@@ -21,16 +22,16 @@ from workers.step import Inbox, Lesson, Step, send_ahead
 
 @dataclass(frozen=True, kw_only=True)
 class PredSim(Peers):
-    """Predsim: layer-wise learning from a prediction and a similarity loss, in groups or not."""
+    """PredSim: rows learn from a prediction and a similarity loss, in groups or not."""
 
     head: PredSimKind = "predsim"
-    """pred: a linear layer on pooled maps.
-    sim: a convolution whose maps are compared between the samples of a batch. predsim: both."""
+    """What modules learn from. pred: a linear layer on pooled maps, which predicts the class. sim:
+    a convolution whose maps shall be alike for images of one class. predsim: both."""
     beta: float = 0.99
-    """Weight of the similarity loss; the prediction has the rest. For --head predsim."""
-    dim_in_decoder: int = 4096
-    """Features that the prediction reads at most; larger maps are average-pooled."""
-    tail: Tail = "head"
+    """Weight of the similarity loss, for --head predsim; the prediction has the rest."""
+    dim_in_decoder: Advanced[int] = 4096
+    """Features that the prediction reads at most; larger maps are pooled down to so many."""
+    tail: Advanced[Tail] = "head"
 
     def wiring(self) -> Wiring:
         """A linear read-out head behind everything."""
