@@ -19,14 +19,14 @@ from runtime.job import job_of
 from runtime.member import write_timings
 from runtime.opening import open_run, settled
 from runtime.recorder import RunRecorder
-from runtime.summary import FINISHED, STOPPED, results_line, summarise
+from runtime.summary import FINISHED, STOPPED, STOPPING, results_line, summarise
 from runtime.train import EXIT_FAILED, EXIT_INTERRUPTED
 from workers.drive import drive
 from workers.grid import hire
 
 
 def train_in_lockstep(config: Config, console: Console) -> int:
-    """Run everything here; the exit code. Ctrl-C ends it at a common step, twice at once."""
+    """Run everything here; the exit code. Ctrl-C ends it after a step, with a checkpoint."""
     opened = open_run(settled(config))
     console.print(opened.line)
     if opened.complete:
@@ -41,6 +41,7 @@ def train_in_lockstep(config: Config, console: Console) -> int:
         if asked:
             raise KeyboardInterrupt
         asked.append(number)
+        console.print(STOPPING)
 
     def tell(result: Evaluated) -> None:
         console.print(results_line(ready.plan, result))

@@ -18,6 +18,7 @@ from workers.ballot import Result
 
 FINISHED = "finished"
 STOPPED = "stopped as asked"
+STOPPING = "stopping after this step and saving; Ctrl-C again quits without saving"
 
 
 class Timing(msgspec.Struct, kw_only=True):

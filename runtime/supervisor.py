@@ -22,7 +22,7 @@ from runtime.blame import Pulse, stalled
 from runtime.console import Progress
 from runtime.failure import cause, read_notes
 from runtime.processes import Processes
-from runtime.summary import STOPPED
+from runtime.summary import STOPPED, STOPPING
 from runtime.ticket import Ticket
 
 TICK = 0.1  # seconds between looks at the processes
@@ -104,9 +104,7 @@ class Supervisor:
             if 0 not in self.seen.started:  # then nobody has begun a step
                 raise Stopped("stopped before it began")
             self._asked = True
-            self._progress.say(
-                "stopping after this step and saving; Ctrl-C again quits without saving"
-            )
+            self._progress.say(STOPPING)
             self._processes.ask_to_stop()
 
     def _finished(self) -> bool:
