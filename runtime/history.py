@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
-from workers.aside import replace
+from workers.aside import append, replace, writing
 from workers.ballot import Result
 
 NOTED = 1.0  # seconds of training between two notes of the clock
@@ -43,12 +43,14 @@ class Lines:
             self.kept = [fields for fields in found if _before(fields[0], turn)]
         lines = (names, *self.kept)
         replace(path, "".join(",".join(fields) + "\n" for fields in lines).encode())
-        self._file: IO[str] = path.open("a", encoding="utf-8")
+        self._path = path
+        with writing(path):  # without a buffer, closing it can not fail once more
+            self._file = path.open("ab", buffering=0)
 
     def write(self, *fields: object) -> None:
         """One more line, at once."""
-        self._file.write(",".join(map(str, fields)) + "\n")
-        self._file.flush()
+        with writing(self._path):
+            append(self._file, (",".join(map(str, fields)) + "\n").encode())
 
     def close(self) -> None:
         """Nothing more will come."""

@@ -118,7 +118,7 @@ def test_evaluating_takes_the_newest_whole_one_and_moves_nothing(run: Path) -> N
     assert "k1g0.safetensors is damaged" in answer.out and "weights of step 12" in answer.out
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     flip(run / "checkpoints" / BEFORE / "k2g0.safetensors")
-    assert "after step 6" in command("evaluate", run).out
+    assert "(step 6)" in command("evaluate", run).out
     flip(run / "checkpoints" / FIRST / "k0g0.safetensors")
     answer = command("evaluate", run)
     assert answer.code == 2

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from comm.errors import NotWritten
@@ -36,6 +37,12 @@ def replace(path: Path, content: bytes) -> None:
         with suppress(OSError):
             aside.unlink()
         raise
+
+
+def append(file: FileIO, content: bytes) -> None:
+    """All of it, at the end of a file without a buffer: a disk that is nearly full takes a part."""
+    while content:
+        content = content[file.write(content) :]
 
 
 def make_folder(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 import msgspec
 
-from workers.aside import replace, writing
+from workers.aside import append, replace, writing
 from workers.ballot import Result
 from workers.metrics import metrics
 
@@ -62,13 +62,11 @@ class MetricsFile:
         self._write({"turn": turn, "evaluation": result})
 
     def _write(self, line: Mapping[str, object]) -> None:
-        rest = msgspec.json.encode(line) + b"\n"
         with writing(self._path):
             # A file whose folder was renamed or removed can be written to, but nobody will find it.
             if _identity(self._path.stat()) != self._identity:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            while rest:  # a disk that is nearly full takes a part
-                rest = rest[self._file.write(rest) :]
+            append(self._file, msgspec.json.encode(line) + b"\n")
 
     def __enter__(self) -> Self:
         return self
