@@ -9,8 +9,9 @@ from comm.address import Address
 from partition.contexts import Contexts
 from partition.data_spec import DataSpec
 from partition.decoder import Decoder
+from partition.drawing import draw
 from partition.heads import build_head
-from partition.layers import Dropout, draw
+from partition.layers import Dropout
 from partition.mirrors import Mirror, mirror
 from partition.networks import network
 from partition.networks.block import Piece

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from partition.drawing import draw
 from partition.head_specs import hidden_units
 from partition.heads import BUILDERS, build_head
 from partition.heads.layers import chosen_layers, pyramid_depth, strides
 from partition.heads.predsim import pooling
 from partition.heads.spec import HeadSpec
-from partition.layers import draw
 from partition.sharing import window
 from partition.spans import Span
 from partition.wiring import HeadKind
