@@ -323,7 +323,7 @@ def test_dtp_and_its_baselines_train_as_published() -> None:
             std=grey,
         )
         sgd = OptimConfig(epochs=90, lr=float(rate), nesterov=False, weight_decay=1e-4)
-        wave = replace(sgd, warmup=0, period=85, floor=1e-5)
+        wave = replace(sgd, warmup=0, period=85, floor=1e-5, lr_at="start")
         assert rule.optim == wave, name
         drops = replace(sgd, schedule="step", milestones=(30, 60), decay=(0.1,))
         own = drops if dataset == "imagenet32" else wave

@@ -33,8 +33,10 @@ class OptimConfig:
     decay: tuple[float, ...] = (0.1,)
     """What the rate is multiplied by at a drop: one number, or one per milestone."""
     lr_every: Literal["step", "epoch"] = "step"
-    """Follow the schedule smoothly, or set it once per epoch, as the papers' code does.
-    There the last epoch has rate 0."""
+    """Follow the schedule smoothly, or set it once per epoch, as the papers' code does."""
+    lr_at: Literal["end", "start"] = "end"
+    """Where in its step or epoch the cosine is read. end: as GN-DGL's and InfoPro's code does; the
+    last epoch has rate 0. start: as torch's own schedulers do, and DTP's code."""
     warmup: float | None = None
     """Epochs of linear warm-up before the cosine. Default: a sixteenth of --epochs (10 of 160)."""
     period: float | None = None
@@ -65,6 +67,8 @@ class OptimConfig:
         drops = list(self.milestones or ())
         if drops != sorted(set(drops)) or min(drops, default=1) < 1:
             yield f"--milestones {' '.join(map(str, drops))}: epochs in rising order, from 1 on"
+        if self.lr_at == "start" and self.schedule != "cosine":
+            yield f"--lr-at belongs to --schedule cosine, not {self.schedule}: leave it out"
         if len(self.decay) not in (1, len(self.drops)) or min(self.decay, default=0) <= 0:
             yield (
                 f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
@@ -114,14 +118,16 @@ class LearningRate:
         if self.config.lr_every == "epoch":
             done = step // self.steps_per_epoch
             reached = done + 1
+        if self.config.lr_at == "start":
+            reached = done
         match self.config.schedule:
             case "constant":
                 return self.peak
             case "step":
                 drops, decay = self.config.drops, self.config.decay
                 factors = decay * len(drops) if len(decay) == 1 else decay
-                reached = (f for drop, f in zip(drops, factors, strict=True) if done >= drop)
-                return self.peak * math.prod(reached)
+                passed = (f for drop, f in zip(drops, factors, strict=True) if done >= drop)
+                return self.peak * math.prod(passed)
             case "cosine":
                 return self._cosine(done, reached)
 
