@@ -16,7 +16,18 @@ from torch import Tensor
 from partition.build import LocalModule
 from partition.layers import dropout_mask
 from partition.plan import Plan
-from tests.grids import BATCH, CLASSES, IMAGE, OPTIM, RandomFeed, job_of, lockstep, planned, states
+from tests.grids import (
+    BATCH,
+    CLASSES,
+    IMAGE,
+    OPTIM,
+    RandomFeed,
+    ballots_kept,
+    job_of,
+    lockstep,
+    planned,
+    states,
+)
 from tests.reference_local import LocalMonolith, train_local
 from tests.test_exactness import STEPS, WIDTHS, worst
 from workers.methods import AnyMethod
@@ -94,6 +105,32 @@ def plan_of(method: AnyMethod, depth: int, groups: int | tuple[int, ...], **more
     return planned(method, depth=depth, groups=groups, **more)
 
 
+def trained(
+    method: AnyMethod,
+    plan: Plan,
+    *,
+    optim: OptimConfig = OPTIM,
+    steps: int = STEPS,
+    **changes: Any,
+) -> tuple[LocalMonolith, list[dict[str, dict[str, float]]]]:
+    """The monolith after some steps from the weights of the grid, and its losses."""
+    fresh, _ = lockstep(job_of(plan, method, steps=0))
+    monolith = reference(method, plan, **changes)
+    monolith.load(states(fresh))
+    rate = LearningRate(config=optim, batch=BATCH, steps_per_epoch=2)
+    history = train_local(
+        monolith,
+        batches(steps),
+        lr=[rate(step) for step in range(steps)],
+        weight_decay=optim.weight_decay,
+        momentum=optim.momentum,
+        nesterov=optim.nesterov and optim.momentum > 0,
+        optimizer=optim.optimizer,
+        clip_norm=optim.clip_norm,
+    )
+    return monolith, history
+
+
 def compare(
     method: AnyMethod,
     plan: Plan,
@@ -108,21 +145,7 @@ def compare(
 
     `theirs` and `changes` make the reference another one: a negative control.
     """
-    other = theirs or optim
-    fresh, _ = lockstep(job_of(plan, method, steps=0))
-    monolith = reference(method, plan, **changes)
-    monolith.load(states(fresh))
-    rate = LearningRate(config=other, batch=BATCH, steps_per_epoch=2)
-    history = train_local(
-        monolith,
-        batches(steps),
-        lr=[rate(step) for step in range(steps)],
-        weight_decay=other.weight_decay,
-        momentum=other.momentum,
-        nesterov=other.nesterov and other.momentum > 0,
-        optimizer=other.optimizer,
-        clip_norm=other.clip_norm,
-    )
+    monolith, history = trained(method, plan, optim=theirs or optim, steps=steps, **changes)
     delays = random.Random(seed)
     workers, notebooks = lockstep(
         job_of(plan, method, steps=steps, optim=optim),
@@ -278,7 +301,8 @@ def test_the_weight_of_similarity_is_noticed() -> None:
 )
 def test_evaluation_votes_like_the_monolith(method: AnyMethod) -> None:
     plan = plan_of(method, 3, 2)
-    workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
+    with ballots_kept() as ballots:
+        workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
     silent, _ = lockstep(job_of(plan, method, steps=STEPS))
     assert worst(states(workers), states(silent)) == 0.0
     monolith = reference(method, plan)
@@ -286,6 +310,7 @@ def test_evaluation_votes_like_the_monolith(method: AnyMethod) -> None:
     feed = RandomFeed(2)
     votes = [monolith.votes(feed.eval_images("test", i)) for i in range(2)]
     joined = [torch.cat(parts) for parts in zip(*votes, strict=True)]
+    assert float((torch.cat(ballots[-2:]) - torch.stack(joined, dim=1)).abs().max()) < 1e-12
     labels = torch.cat([feed.eval_labels("test", i) for i in range(2)])
     expected = [100 * float((p.argmax(1) == labels).double().mean()) for p in joined]
     result = notebooks[plan.grid.rows[-1][0]].results[-1]
