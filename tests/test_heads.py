@@ -99,8 +99,8 @@ def same_numbers(spec: HeadSpec, batch: int = 4) -> None:
 # ── heads that write one thing ───────────────────────────────────────────────────────────────
 
 
-def test_every_kind_is_known_here() -> None:
-    assert {*CONV_FC, *MLP, *PREDSIM, "layers", "none"} == set(BUILDERS)
+def test_every_published_kind_is_known_here() -> None:
+    assert {*CONV_FC, *MLP, *PREDSIM, "layers", "none"} <= set(BUILDERS)
 
 
 @pytest.mark.parametrize("shape", [MAPS, FLAT], ids=["maps", "flat"])

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from partition.heads import BUILDERS
-from partition.networks import NETWORKS
 from partition.plan import Plan
-from partition.wiring import TAILS
+from tests import test_heads
 from tests.grids import OPTIM, planned
 from tests.test_methods import DROPOUT, LAMBDAS, compare
 from workers.methods import AnyMethod
@@ -89,14 +87,16 @@ def plan_of(case: Case, **more: Any) -> Plan:
     return planned(method, **{"groups": 1, **grid, **more})
 
 
-def test_everything_there_is_stands_in_a_case() -> None:
-    """Of networks of one family the smallest; mirrors have tests/test_dtp.py."""
-    seen = {module.head.kind for case in CASES.values() for module in plan_of(case).modules}
-    assert {*BUILDERS} - seen <= {"1c2f", "sim", "none"}, "these stand in tests/test_methods.py"
-    assert {method.wiring().tail for method, _ in CASES.values()} == {*TAILS, "head", "aux"}
-    families = {name.rstrip("0123456789x-") for name in NETWORKS}
-    used = {plan_of(case).network.rstrip("0123456789x-") for case in CASES.values()}
-    assert families - used <= {"simple_vgg", "lenet"}
+def test_the_cases_have_what_no_other_test_has() -> None:
+    plans = [plan_of(case) for case in CASES.values()]
+    heads = {module.head.kind for plan in plans for module in plan.modules}
+    assert heads >= {*test_heads.CONV_FC, *test_heads.MLP, "layers"} - {"1c2f"} | {
+        "pred",
+        "predsim",
+    }
+    assert {plan.network for plan in plans} >= {"cnn6", "mlp", "resnet20", "vgg6a"}
+    assert {plan.wiring.tail for plan in plans} == {"head", "aux", "fc", "mlp"}
+    assert any(plan.wiring.share == "pooled" and plan.wiring.ratio < 1 for plan in plans)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -130,9 +130,10 @@ TRAINED = (
 )
 
 
-def test_a_recipe_of_every_family_and_every_method_is_trained() -> None:
+def test_a_recipe_of_every_family_and_every_method_that_has_one_is_trained() -> None:
     assert all(set(TRAINED) & dict(make()).keys() for make in FAMILIES.values())
-    assert {RECIPES[name].split()[0] for name in TRAINED} == set(METHODS)
+    methods = {line.split()[0] for line in RECIPES.values()}
+    assert {RECIPES[name].split()[0] for name in TRAINED} == methods
 
 
 @pytest.mark.parametrize("name", TRAINED)
