@@ -32,7 +32,7 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
     for size in sorted(set(groups)):
         if size < 1:
             yield f"--groups {size}: every row has at least one group"
-        elif net is not None and net.groups:
+        elif net is not None and net.sliceable:
             yield from _width_problems(size, net)
     if config.window < 1:
         yield f"--window {config.window}: at least one batch must be able to be under way"
@@ -66,7 +66,7 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
         elif len(wiring.feedback) != layers:
             given = " ".join(map(str, wiring.feedback))
             yield f"--iterations {given}: {net.name} takes {layers}, all layers but the first"
-    if max(groups, default=1) > 1 and (wiring.feedback or (net is not None and not net.groups)):
+    if max(groups, default=1) > 1 and (wiring.feedback or (net is not None and not net.sliceable)):
         yield (
             "--groups: a target is one for a whole layer, which learns from all of its channels at "
             "once: leave --groups out"

@@ -1,6 +1,7 @@
 """Every weight is drawn from (seed, name), whoever made its layer; what can not be is refused."""
 
 from collections.abc import Callable
+from itertools import combinations
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from partition.networks.block import Block, Network, Piece
 from partition.plan import Plan
 from partition.spans import Span
 from tests.grids import job_of, lockstep, planned, states
+from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
 
 States = dict[str, dict[str, Tensor]]
@@ -199,3 +201,20 @@ def test_heads_of_ordinary_layers_are_drawn_for_every_group(
     name = "head.2.weight"
     assert torch.equal(first["k0g0"][name], second["k0g0"][name])
     assert not torch.equal(first["k0g0"][name], first["k0g1"][name])
+
+
+def test_what_the_modules_have_of_their_own_starts_apart() -> None:
+    """Heads, decoders and encoders of a row's groups, and of any two rows."""
+    method = ContSup(loss="softmax", reconstruct=True, lambdas=(1, 1, 1, 1), tail="aux")
+    plan = planned(method, depth=3, groups=2, widths=(16, 16, 16, 16))
+    found = states(lockstep(job_of(plan, method, steps=0))[0])
+    own = {
+        (address, name): tensor
+        for address, state in found.items()
+        for name, tensor in state.items()
+        if name.startswith(("head", "decoder", "contexts")) and tensor.ndim > 1
+    }
+    parts = {name.split(".")[0] for _, name in own}
+    assert parts == {"head", "decoder", "contexts"}
+    for (one, a), (other, b) in combinations(own.items(), 2):
+        assert a.shape != b.shape or not torch.equal(a, b), f"{one} and {other}"

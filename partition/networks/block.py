@@ -67,6 +67,6 @@ class Network:
     takes: tuple[Literal["dropout", "slope"], ...] = ()
 
     @property
-    def groups(self) -> bool:
-        """Whether a row may have more than one group."""
+    def sliceable(self) -> bool:
+        """Whether a row may have several groups."""
         return self.slices and not self.classifies
