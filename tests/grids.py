@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -170,9 +169,11 @@ def ballots_kept() -> Iterator[list[Tensor]]:
             kept.append(ballot.clone())
             super().add(ballot, labels, member)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "Tally", Keeping)
+    worker.Tally = Keeping  # type: ignore[misc]
+    try:
         yield kept
+    finally:
+        worker.Tally = Tally  # type: ignore[misc]
 
 
 def states(workers: Mapping[Address, Worker]) -> dict[str, dict[str, Tensor]]:
