@@ -36,7 +36,7 @@ from runtime.world import under_torchrun
 class Train(Config):
     """Train a network as a grid of local modules, each a process of its own.
 
-    With --recipe NAME by the words of a recipe, which others beside it replace.
+    --recipe NAME stands for a whole command line; what is given beside it replaces its words.
     """
 
 

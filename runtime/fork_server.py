@@ -44,8 +44,7 @@ def warm_up() -> None:
 def _signals_wait() -> Generator[None]:
     """What starts in this block hears no signal until it chooses to; what comes now is ours later.
 
-    A new process has the mask of the one that starts it, and `runtime.preload` ignores these
-    signals before it unblocks them.
+    A new process has the mask of the one that starts it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:

@@ -40,8 +40,9 @@ from workers.worker import Worker
 def serve(text: bytes) -> None:
     """The main function of a process that our supervisor started; how it ends is its exit code."""
     die_with_parent()
-    for number in ENDING:  # until all have met, they end this process; the fork server ignores them
+    for number in ENDING:  # until all have met, they end this process
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # the fork server never hears them
     ticket = Ticket.from_json(text)
     folder = ticket.session_folder
     assert folder is not None
