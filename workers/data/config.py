@@ -38,7 +38,7 @@ class DataConfig:
     """Leave out the last batch of an epoch when it is smaller than the others."""
 
     augment: Literal["auto", "none", "reflect", "zero", "edge"] = "auto"
-    """Random crops and flips of training images. reflect, zero, edge: crops, after padding like this.
+    """Random crops and flips of training images. reflect, zero, edge: crops, after such padding.
     none: neither. auto: reflect for cifar10, cifar100 and folder, none for synthetic, else zero."""
 
     pad: Advanced[int | None] = None
