@@ -59,7 +59,7 @@ def attempt(hit: Hit, own: Twin, stall: float) -> Seen | None:
             if hit.victim == "launcher" and hit.signal == signal.SIGSTOP:
                 lost = _frozen(run, run_dir, stall)
                 at = time.monotonic()
-            seen = replace(_ended(run, run_dir, at, stall), lost=lost)
+            seen = replace(_ended(hit, run, run_dir, at, stall), lost=lost)
             if hit.victim == "launcher" and hit.signal == signal.SIGKILL:
                 seen = replace(seen, files=())  # nobody was left to remove them: the next one does
             began, last = RunDir(run_dir).config.exists(), checkpoints(run_dir, len(MODULES) + 1)
@@ -84,8 +84,11 @@ def _frozen(run: Run, run_dir: Path, stall: float) -> tuple[str, ...]:
     return () if over else tuple(sorted(before - after))
 
 
-def _ended(run: Run, run_dir: Path, at: float, stall: float) -> Seen:
-    """Wait for the end, as long as it can still be waited for: work that goes on takes its time."""
+def _ended(hit: Hit, run: Run, run_dir: Path, at: float, stall: float) -> Seen:
+    """Wait for the end, as long as it can still be waited for: work that goes on takes its time.
+
+    As it does with a frozen fork server, which is missed only when a module has ended.
+    """
     while run.process.poll() is None:
         since = max(at, time.monotonic() - (time.time() - _last_sign(run_dir)))
         if time.monotonic() - since > stall + BEYOND + PATIENCE:
@@ -93,7 +96,8 @@ def _ended(run: Run, run_dir: Path, at: float, stall: float) -> Seen:
         time.sleep(0.02)
     code = run.process.poll()
     end = time.monotonic()
-    since = max(at, end - (time.time() - _last_sign(run_dir))) if code == 0 else at
+    if code == 0 or hit.whom == "fork server":
+        at = max(at, end - (time.time() - _last_sign(run_dir)))
     with suppress(TimeoutError):
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
     left = tuple(f"{_name(pid)}" for pid in run.alive()) if code is not None else ()
@@ -101,7 +105,7 @@ def _ended(run: Run, run_dir: Path, at: float, stall: float) -> Seen:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     files = tuple(run.left_behind()) if code is not None else ()
-    return Seen(code=code, err=run.end().err, seconds=end - since, processes=left, files=files)
+    return Seen(code=code, err=run.end().err, seconds=end - at, processes=left, files=files)
 
 
 def _last_sign(run_dir: Path) -> float:

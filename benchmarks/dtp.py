@@ -112,7 +112,7 @@ def parts_of(run_dir: Path, repetitions: int) -> list[Parts]:
         module = build(plan, address, seed=0, device=cpu)
         config.method.prepared(module)
         optimizer = torch.optim.SGD(module.learned(), lr=1e-6, momentum=0.9)
-        x = noise(plan, module.plan, module.plan.reads, cpu)
+        x = noise(plan, module.plan.reads, cpu)
         forward = partial(layers_of, module, x)
 
         def both(forward: Layers = forward, optimizer: torch.optim.Optimizer = optimizer) -> None:

@@ -1,6 +1,7 @@
 """Builds the module of one address, with the weights it starts from."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +10,17 @@ from comm.address import Address
 from partition.contexts import Contexts
 from partition.data_spec import DataSpec
 from partition.decoder import Decoder
+from partition.drawing import draw
 from partition.heads import build_head
-from partition.layers import Dropout, draw
+from partition.layers import Dropout
 from partition.mirrors import Mirror, mirror
 from partition.networks import network
 from partition.networks.block import Piece
 from partition.networks.mirrored import Activated, PooledConv
 from partition.plan import ModulePlan, Plan
 from partition.sharing import join, pooled, window
+
+Built = TypeVar("Built", bound=nn.Module)
 
 
 class LocalModule(nn.Module):
@@ -132,6 +136,11 @@ def build(plan: Plan, address: Address, *, seed: int, device: torch.device | str
         draw(module.decoder, seed, f"decoder.{behind}.g{mine.group}")
     if module.contexts is not None:
         draw(module.contexts, seed, f"contexts.{before}.g{mine.group}")
+    return placed(module, plan, device)
+
+
+def placed(module: Built, plan: Plan, device: torch.device | str) -> Built:
+    """The same module on `device`, in the plan's precision and layout."""
     layout = torch.channels_last if plan.channels_last else torch.contiguous_format
     dtype: torch.dtype = getattr(torch, plan.dtype)
     module.to(device=device, dtype=dtype)

@@ -1,12 +1,15 @@
 """What the parts of a cut network compute and hold: each is built once, nowhere, and counted."""
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import torch
+from torch import nn
 
 from partition.contexts import Contexts, ContextSpec
 from partition.counts import Count, count
 from partition.decoder import Decoder
+from partition.drawing import undrawable
 from partition.heads import build_head
 from partition.heads.spec import HeadSpec
 from partition.mirrors import mirror
@@ -25,6 +28,7 @@ class Counts:
         self.net, self.image = net, shape
         self._pieces: dict[tuple[int, Piece, bool], Count] = {}
         self._heads: dict[HeadSpec, Count] = {}
+        self._undrawable: dict[tuple[int, Piece] | HeadSpec, list[str]] = {}
         self._contexts: dict[tuple[tuple[ContextSpec, ...], Span, int], Count] = {}
 
     @cached_property
@@ -50,13 +54,25 @@ class Counts:
         """One block, with its `outlet` or without it."""
         key = index, piece, outlet
         if key not in self._pieces:
-            block = self.net.blocks[index]
+            block, sliced = self.net.blocks[index], piece.groups > 1
             with torch.device("meta"):
-                built = block.build(piece)
-                if outlet:
-                    built = torch.nn.Sequential(built, block.outlet(piece))
-            self._pieces[key] = count(built, shape)
+                built, leads = block.build(piece), block.outlet(piece)
+            if (index, piece) not in self._undrawable:
+                self._undrawable[index, piece] = [
+                    *undrawable(built, f"trunk.{block.name}", sliced=sliced),
+                    *undrawable(leads, f"outlet.{block.name}", sliced=sliced),
+                ]
+            self._pieces[key] = count(nn.Sequential(built, leads) if outlet else built, shape)
         return self._pieces[key]
+
+    def undrawable(self, blocks: range, groups: int, head: HeadSpec) -> Iterator[str]:
+        """What no seed can draw of a module with these blocks, of so many groups, and this head."""
+        for index in blocks:
+            self.piece(index, blocks.start, 0, groups)
+            piece = Piece(group=0, groups=groups, whole=index == blocks.start)
+            yield from self._undrawable[index, piece]
+        self.head(head)
+        yield from self._undrawable[head]
 
     def piece(self, index: int, first: int, group: int, groups: int) -> Count:
         """Block `index` of one group, in a module that begins with block `first`."""
@@ -72,6 +88,7 @@ class Counts:
         if spec not in self._heads:
             with torch.device("meta"):
                 built = build_head(spec)
+            self._undrawable[spec] = [*undrawable(built, f"head {spec.kind}")]
             self._heads[spec] = count(built, spec.shape)
         return self._heads[spec]
 

@@ -9,8 +9,7 @@ the same way, from hash(seed, name, step).
 
 import hashlib
 import math
-from collections.abc import Iterator
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -137,13 +136,3 @@ class Flat(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(1)
-
-
-def draw(module: nn.Module, seed: int, prefix: str) -> None:
-    """Draw every layer below `module` that can; names are `prefix` plus the path within the module.
-
-    Batch-norm starts at weight 1, bias 0, as constructed.
-    """
-    for path, layer in cast(Iterator[tuple[str, nn.Module]], module.named_modules()):
-        if isinstance(layer, Drawn):
-            layer.draw(seed, f"{prefix}.{path}")

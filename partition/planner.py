@@ -1,5 +1,6 @@
 """From a network, a method's wiring and a data set to a Plan. All problems are found at once."""
 
+from collections.abc import Iterator
 from functools import cached_property
 
 from comm.address import Address, Grid
@@ -40,6 +41,7 @@ def plan(request: Request) -> Plan:
     if not problems:  # it can be cut
         made = [draft.counts.made[row.stop] for row in draft.rows]
         problems += share_problems(request.wiring, grid, made)
+        problems += dict.fromkeys(draft.undrawable())
     if problems:
         raise BadInput(problems)
     return draft.finish()
@@ -85,6 +87,14 @@ class _Draft:
     def rows(self) -> list[range]:
         """The blocks of every row."""
         return spans(len(self.net.blocks), self.cut)
+
+    def undrawable(self) -> Iterator[str]:
+        """What no seed can draw, of every row's first module and of the read-out head."""
+        for k, row in enumerate(self.rows):
+            head = self.heads.of(k, row.stop, 0, self.groups[k])
+            yield from self.counts.undrawable(row, self.groups[k], head)
+        if self.grid.readout:
+            yield from self.counts.undrawable(range(0), 1, self.heads.readout)
 
     @cached_property
     def cut(self) -> Cut:

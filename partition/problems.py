@@ -25,7 +25,7 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
     for size in sorted(set(groups)):
         if size < 1:
             yield f"--groups {size}: every row has at least one group"
-        elif net is not None:
+        elif net is not None and net.sliceable:
             yield from _width_problems(size, net)
     if config.window < 1:
         yield f"--window {config.window}: at least one batch must be able to be under way"
@@ -35,10 +35,9 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
         yield f"--share-ratio {wiring.ratio:g}: above 0, at most 1"
     if not 0 <= config.dropout < 1:
         yield f"--dropout {config.dropout:g}: from 0 up to, not including, 1"
-    if config.slope and net is not None and not net.name.startswith(("vgg", "cnn")):
-        yield f"--slope {config.slope:g}: only VGGs have such rectifiers: leave it out"
-    if config.dropout and config.network == "mlp":
-        yield "--dropout: mlp has none: leave it out, or choose another network"
+    for name, value in (("dropout", config.dropout), ("slope", config.slope)):
+        if value and net is not None and name not in net.takes:
+            yield f"--{name} {value:g}: {net.name} has none: leave it out"
     if wiring.layers < 1:
         yield f"--layers {wiring.layers}: copy at least one"
     if wiring.head == "layers" and net is not None and not any(b.residual for b in net.blocks):
@@ -66,7 +65,7 @@ def grid_problems(request: Request, net: Network | None) -> Iterator[str]:
                 "--groups: a target is one for a whole layer, which learns from all of its "
                 "channels at once: leave --groups out"
             )
-        elif net is not None and net.classifies:
+        elif net is not None and not net.sliceable:
             yield f"--groups: the layers of {net.name} are not made in slices: leave --groups out"
     if not wiring.local:
         parts = (("--depth", config.depth > 1), ("--groups", max(groups, default=1) > 1))

@@ -22,7 +22,6 @@ class Board:
         self._opened, self._console = opened, console
         self._told = 0
         self._ended = Event()
-        self.stopped = False
         self._printer: Thread | None = None
 
     def open(self, store: Store) -> Callable[[Report], None]:
@@ -53,7 +52,6 @@ class Board:
 
     def finish(self, store: Store, rank: int, stopped: bool) -> None:
         """Say that this rank is done; rank 0 waits for all of them and writes the summary."""
-        self.stopped = stopped
         store.set(f"done/{rank}", "")
         if self._console is None:
             return

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from comm.errors import BadInput, ModuleFailed, PeerLost
+from comm.decoding import read
+from comm.errors import BadInput, Damaged, ModuleFailed, PeerLost
 from workers.aside import replace
 
 
@@ -38,12 +39,12 @@ def write_note(folder: Path, rank: int, error: BaseException) -> None:
 
 
 def read_notes(folder: Path) -> list[FailureNote]:
-    """All accounts so far."""
+    """All accounts so far that can be read."""
     found: list[FailureNote] = []
     for path in sorted(folder.glob("failed-*.json")):
         try:
-            found.append(msgspec.json.decode(path.read_bytes(), type=FailureNote))
-        except (OSError, msgspec.DecodeError):
+            found.append(read(path, FailureNote))
+        except Damaged:
             continue
     return found
 

@@ -19,13 +19,13 @@ from runtime.job import job_of
 from runtime.member import write_timings
 from runtime.opening import Opened, open_run, settled
 from runtime.recorder import RunRecorder
-from runtime.summary import FINISHED, STOPPED, results_line, summarise
+from runtime.summary import FINISHED, STOPPED, STOPPING, results_line, summarise
 from workers.drive import drive
 from workers.grid import hire
 
 
 def train_in_lockstep(config: Config, console: Console) -> int:
-    """Run everything here; the exit code. Ctrl-C ends it at a common step, twice at once."""
+    """Run everything here; the exit code. Ctrl-C ends it after a step, with a checkpoint."""
     opened = open_run(settled(config), ranks=())  # no frame is allocated for a window
     console.print(opened.line)
     if opened.complete:
@@ -49,6 +49,12 @@ def _train(opened: Opened, requests: Requests, console: Console) -> bool:
     device = settle(portion_of(0, 1, threads), device_name(config.run.device, 0))
     job = job_of(config, plan, opened.ready.data, device, opened.start)
 
+    def asked() -> bool:
+        """Consulted at the beginning of every turn, and never again once it is true."""
+        if requests.asked:
+            console.print(STOPPING)
+        return requests.asked
+
     def tell(result: Evaluated) -> None:
         console.print(results_line(plan, result))
 
@@ -60,7 +66,7 @@ def _train(opened: Opened, requests: Requests, console: Console) -> bool:
             )
             for address in plan.grid
         }
-        workers = hire(job, recorders, asked_to_stop=lambda: requests.asked)
+        workers = hire(job, recorders, asked_to_stop=asked)
         drive(workers)
         write_timings(run_dir, 0, workers)
     return any(worker.stopped_at is not None for worker in workers)

@@ -48,7 +48,8 @@ def measured(config: Config, request: Request, drawn: Plan) -> tuple[Config, lis
     torch.set_num_threads(portion.threads)
     try:
         device = torch.device(device_name(config.run.device, 0))
-        costs = measure(alone, config.method, seed=config.run.seed, device=device)
+        depth = len(replicas)
+        costs = measure(alone, config.method, depth=depth, seed=config.run.seed, device=device)
     finally:
         torch.set_num_threads(before)
     lasts = tuple(blocks[first - 1] for first in quickest(costs, replicas))

@@ -158,16 +158,17 @@ def settled(config: Config, *, local_processes: int | None = None) -> Config:
     The one of a run to be resumed is what `going_on` says of it, and what was given beside it. Of
     the run's processes there are `local_processes` on this host: all, if not given.
     """
-    if config.run.resume is not None:
-        check(changes(going_on(config.run.resume), config))
-        run = dataclasses.replace(config.run, device=_device(config.run.device))
-        return dataclasses.replace(config, run=run)
     run, data, grid = config.run, config.data, config.grid
+    device = _device(run.device)
+    data = dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute())
+    if run.resume is not None:
+        config = dataclasses.replace(config, data=data, run=dataclasses.replace(run, device=device))
+        check(changes(going_on(run.resume), config))
+        return config
     if grid.network == "auto":
         grid = dataclasses.replace(grid, network=config.method.network)
     name = f"{configs.name_of(config.method)}-{grid.network}"
-    device = _device(run.device)
-    processes = local_processes or max(1, sum(config.grid.processes_per_row))
+    processes = local_processes or max(1, sum(grid.processes_per_row))
     layout = run.memory_format
     if layout == "auto":
         layout = "channels_last" if device == "cpu" else "contiguous"
@@ -175,7 +176,7 @@ def settled(config: Config, *, local_processes: int | None = None) -> Config:
         config,
         method=config.method.settled(grid, data),
         grid=grid,
-        data=dataclasses.replace(data, data_dir=data.data_dir and data.data_dir.absolute()),
+        data=data,
         run=dataclasses.replace(
             run,
             run_dir=run.run_dir or default_run_dir(name),

@@ -23,6 +23,7 @@ from workers.ballot import Result
 FINISHED = "finished"
 STOPPED = "stopped as asked"
 FAILED = "failed"
+STOPPING = "stopping after this step and saving; Ctrl-C again quits without saving"
 
 
 def _percent(value: float | None) -> str:

@@ -25,7 +25,7 @@ from runtime.interrupts import Requests
 from runtime.places import Places
 from runtime.processes import Processes
 from runtime.signs import Signs
-from runtime.summary import STOPPED
+from runtime.summary import STOPPED, STOPPING
 from runtime.ticket import Ticket
 
 TICK = 0.1  # seconds between looks at the processes
@@ -104,7 +104,7 @@ class Supervisor:
         if not self._requests.asked:
             named = " and ".join(self._hosted[told[0]])
             self._progress.say(f"the process of {named} was sent a signal to end")
-        self._progress.say("stopping after this step and saving; Ctrl-C again quits without saving")
+        self._progress.say(STOPPING)
         self._processes.ask_to_stop()
 
     def _finished(self) -> bool:

@@ -77,7 +77,10 @@ def work_of(plan: Plan, costs: Sequence[BlockCost]) -> list[float]:
     if not costs:
         return [float(plan.rank_macs(rank)) for rank in ranks]
     modules = [plan[plan.grid.hosted(rank)[0]] for rank in ranks]
-    return [row_seconds(costs, m.first, m.first + len(m.blocks), m.share.of) for m in modules]
+    return [
+        row_seconds(costs, m.address.k, m.first, m.first + len(m.blocks), m.share.of)
+        for m in modules
+    ]
 
 
 def _columns(plan: Plan, costs: Sequence[BlockCost]) -> Iterator[Column]:
@@ -146,7 +149,8 @@ def _speedups(plan: Plan) -> Iterator[str]:
 def _measured(plan: Plan, costs: Sequence[BlockCost]) -> Iterator[str]:
     """Σ over the slowest, in measured seconds: what as many cores as processes can win."""
     if costs:
-        whole, slowest = row_seconds(costs, 0, len(costs)), max(work_of(plan, costs))
+        whole = row_seconds(costs, plan.grid.depth - 1, 0, len(costs))
+        slowest = max(work_of(plan, costs))
         lasts = [plan[row[0]].blocks[-1] for row in plan.grid.rows[: plan.grid.depth - 1]]
         yield (
             f"speed-up in time, measured here block by block: one process {whole:.3f} s per step, "

@@ -14,8 +14,9 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 from rich.console import Console
 
@@ -30,17 +31,19 @@ from runtime.opening import Opened, checked, claim, settled
 from runtime.refusal import refuse
 from runtime.resuming import going_on
 from runtime.run_dir import RunDir
-from runtime.unison import agree_to_begin
+from runtime.unison import agree_to_begin, in_turn
 from runtime.world import World
 
-ECHO_WAITS = 1.0  # seconds, in which torchrun ends a process that only has lost another one
+ECHO_WAITS = 1.0  # seconds, in which another process says why it is lost, or torchrun ends us
+TOLD = "told"  # the key that says that a cause was told
 NAMED = "run-dir"  # the key of its name in the store, for when torchrun starts us again
 
 
 def train_under_torchrun(config: Config, console: Console) -> int:
     """Be one process of the run; the exit code. Raises BadInput before any process begins."""
     world = World.read()
-    opened = _checked(config, world)
+    with in_turn():
+        opened = _checked(config, world)
     code, first = agree_to_begin(str(opened.run_dir.root), opened.start)
     if code:
         return code
@@ -51,7 +54,7 @@ def train_under_torchrun(config: Config, console: Console) -> int:
         code = refuse(error)
     except BaseException as error:
         code = EXIT_FAILED
-        _explain(error)
+        _explain(error, torchrun_store(f"{world.run_id}/{world.generation}", *world.place))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # nothing may wait for a peer any more, no destructor either
@@ -74,25 +77,35 @@ def _run(opened: Opened, world: World, console: Console | None) -> int:
         generation=world.generation,
     )
     board = Board(opened, console)
-    work(ticket, ready.plan, ready.config, tell=board.open, after=board.finish)
-    return EXIT_STOPPED if board.stopped else 0
+    stopped = work(ticket, ready.plan, ready.config, tell=board.open, after=board.finish)
+    return EXIT_STOPPED if stopped else 0
 
 
-def _explain(error: BaseException) -> None:
-    """Say what went wrong here; in a line where we know it, with a traceback where we do not."""
+def _explain(error: BaseException, store: Store) -> None:
+    """Say what went wrong here; in a line where we know it, with a traceback where we do not.
+
+    That another process is lost is said only if none has said why: it may not have been able to.
+    """
     cause = error.__cause__ if isinstance(error, ModuleFailed) else error
-    if isinstance(cause, PeerLost):  # it has been said, or torchrun says it
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        sleep(ECHO_WAITS)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # torchrun need not wait for us
+    if isinstance(cause, PeerLost):
+        until = monotonic() + ECHO_WAITS
+        while monotonic() < until:
+            with suppress(RuntimeError):  # torchrun may be gone, and its store with it
+                if store.check([TOLD]):
+                    return
+            sleep(0.05)
     if isinstance(cause, LociError):
-        print(error, file=sys.stderr)
+        print(error, file=sys.stderr, flush=True)
     else:
         traceback.print_exception(error)
+    with suppress(RuntimeError):
+        store.set(TOLD, "")
 
 
 def _memory(world: World) -> Store:
     """What is kept for the processes that torchrun starts in our place, should one of us fail."""
-    return torchrun_store(world.run_id, world.rank, world.processes)
+    return torchrun_store(world.run_id, *world.place)
 
 
 def _checked(config: Config, world: World) -> Opened:

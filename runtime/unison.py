@@ -1,6 +1,7 @@
 """Under torchrun every process reads the same command line: what there is to say is said once.
 
     every rank   runs the command; what it says is held back, but for rank 0's
+                 └ `train` takes turns: on every host one rank prepares what all need, then the rest
                  └ agrees: its exit code, and its errors, go into the store that torchrun shares
     rank 0       prints what others found and it did not
     every rank   goes on if all can, or ends with the worst exit code
@@ -11,31 +12,30 @@
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Generator
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from platform import node
-from typing import Any, TextIO, cast
+from time import sleep
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import msgspec
 
 from runtime.death import die_with_parent
-from runtime.exits import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_STOPPED
+from runtime.exits import EXIT_FAILED, EXIT_STOPPED
+from runtime.found import Found, verdict
 from runtime.world import World
 
+if TYPE_CHECKING:
+    from comm.rendezvous import Store
+
+SOON = 0.05  # seconds
 _now: list["Unison"] = []
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """What one rank found: its exit code, 0 if it can go on, and the errors that it has told.
-
-    A rank that is about to train adds in which directory, and from which turn on.
-    """
-
-    host: str
-    code: int
-    said: str = ""
-    run_dir: str = ""
-    start: int = 0
 
 
 class _Heard:
@@ -65,20 +65,35 @@ class Unison:
         self._held.enter_context(redirect_stderr(cast(TextIO, self._errors)))
         self._held.enter_context(redirect_stdout(cast(TextIO, results)))
 
+    @property
+    def _store(self) -> "Store":
+        from comm.rendezvous import torchrun_store  # torch is here by now, or will be needed
+
+        world = self._world
+        return torchrun_store(f"{world.run_id}/{world.generation}", *world.place)
+
+    @contextmanager
+    def in_turn(self) -> Generator[None]:
+        """One rank of every host goes first, and tells of its progress; the others come after."""
+        key = f"prepared/{node()}"
+        while self._world.local_rank and not self._store.check([key]):
+            sleep(SOON)  # and not in the store, where Ctrl-C would not be heard
+        try:
+            yield
+        finally:
+            self._store.set(key, "")
+
     def agree(self, code: int, *, run_dir: str = "", start: int = 0) -> tuple[int, Found]:
         """The worst exit code of all, and what rank 0 found, once all ranks have come here.
 
         If it is not 0, everything has been said.
         """
-        from comm.rendezvous import torchrun_store  # torch is here by now, or will be needed
-
         self._held.close()
         self.agreed = True
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if callable(signal.getsignal(number)):  # it would not run while the store waits
                 signal.signal(number, signal.SIG_DFL)
-        world, said = self._world, self._errors.text if code else ""
-        store = torchrun_store(f"{world.run_id}/{world.generation}", world.rank, world.processes)
+        world, said, store = self._world, self._errors.text if code else "", self._store
         own = Found(host=node(), code=code, said=said, run_dir=run_dir, start=start)
         store.set(f"found/{world.rank}", msgspec.json.encode(own).decode())
         found = [
@@ -92,30 +107,6 @@ class Unison:
         elif worst:  # torchrun ends all of us when the first has ended
             store.get("said")
         return worst, found[0]
-
-
-def verdict(found: Sequence[Found]) -> tuple[int, str]:
-    """The exit code for all, and what rank 0, who has told its own errors, has to add.
-
-    Lines that several ranks have are told once, with their ranks.
-    """
-    told, words = {*found[0].said.splitlines()}, ""
-    for text in dict.fromkeys(one.said for one in found if one.code):
-        ranks = [rank for rank, one in enumerate(found) if one.said == text]
-        hosts = " and ".join(dict.fromkeys(found[rank].host for rank in ranks))
-        named = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))} on {hosts}"
-        new = [line for line in text.splitlines() if line not in told]
-        words += "".join(f"{named}: {line}\n" for line in new)
-        told |= {*new}
-    worst = max(one.code for one in found)
-    for rank, one in enumerate(found):
-        if not worst and one.start != found[0].start:
-            return EXIT_BAD_INPUT, (
-                f"error: rank {rank} on {one.host} would go on from batch {one.start}, rank 0 on "
-                f"{found[0].host} from batch {found[0].start}: put the run directory on a disk "
-                f"that all hosts share, {found[0].run_dir}\n"
-            )
-    return worst, words
 
 
 def in_unison(command: Callable[[], int]) -> int:
@@ -133,6 +124,11 @@ def in_unison(command: Callable[[], int]) -> int:
     if unison.agreed or code == EXIT_STOPPED:  # others are interrupted as well
         return code
     return unison.agree(code)[0]
+
+
+def in_turn() -> AbstractContextManager[None]:
+    """What all ranks do, one of every host before the others: see `Unison.in_turn`."""
+    return _now[-1].in_turn()
 
 
 def agree_to_begin(run_dir: str, start: int) -> tuple[int, Found]:

@@ -25,6 +25,11 @@ class World:
     local_processes: int
     remembers: bool
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """The rank, and of how many."""
+        return self.rank, self.processes
+
     @classmethod
     def read(cls) -> "World":
         """From the environment."""

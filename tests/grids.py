@@ -1,6 +1,7 @@
 """Small grids for the tests: a synthetic feed without files, and a run in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from partition.data_spec import DataSpec
 from partition.plan import Plan
 from partition.planner import plan
 from partition.request import Request
-from workers.ballot import Result
+from workers import worker
+from workers.ballot import Result, Tally
 from workers.drive import Pick, drive, earliest
 from workers.grid import hire
 from workers.job import Job
@@ -162,6 +164,23 @@ def lockstep(
     workers = hire(job, notebooks)
     drive(workers, pick)
     return {worker.address: worker for worker in workers}, notebooks
+
+
+@contextmanager
+def ballots_kept() -> Iterator[list[Tensor]]:
+    """The ballots that are counted within the block: (batch, predictors, classes) each."""
+    kept: list[Tensor] = []
+
+    class Keeping(Tally):
+        def add(self, ballot: Tensor, labels: Tensor, member: Tensor) -> None:
+            kept.append(ballot.clone())
+            super().add(ballot, labels, member)
+
+    worker.Tally = Keeping  # type: ignore[misc]
+    try:
+        yield kept
+    finally:
+        worker.Tally = Tally  # type: ignore[misc]
 
 
 def states(workers: Mapping[Address, Worker]) -> dict[str, dict[str, Tensor]]:

@@ -1,10 +1,10 @@
 """Local-learning methods as one monolithic network: a reference for what `reference` leaves out.
 
-Predsim on VGG6a with ragged groups, InfoPro, ContSup and windowed sharing: one joint loss, plain
-autograd, one optimiser. The trunk of each (k, g) is made of its own small layers, so that groups
-may be unequal and read different inputs. Parameters start as torch makes them, for comparisons
-`load` theirs. Nothing here imports the project. Numbers in brackets are sections of the method's
-specification; (k, g) is depth module k, neuron group g.
+Every network, auxiliary net and tail, with ragged groups, windowed sharing, contexts, decoders and
+dropout: one joint loss, plain autograd, one optimiser. The trunk of each (k, g) is made of its own
+small layers, so that groups may be unequal and read different inputs. Parameters start as torch
+makes them, for comparisons `load` theirs. Nothing here imports the project. Numbers in brackets are
+sections of the method's specification; (k, g) is depth module k, neuron group g.
 """
 
 import math
@@ -16,31 +16,64 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.reference import (
-    State,
-    chain,
-    copied,
-    demand_same,
-    fill,
-    head_0c1f,
-    joint_diversity,
-    stem,
-)
+from tests.reference import State, chain, copied, demand_same, fill, joint_diversity, stem
+from tests.reference_heads import auxiliary, copies_behind, pyramid
 
 Losses = dict[str, dict[str, Tensor]]  # address, then "task", "reconstruction" or "similarity"
-Mask = Callable[[str, int, int, int], Tensor]  # (layer, step, rows, channels) to the factors
+Mask = Callable[[str, int, int, int], Tensor]  # (where, step, rows, channels) to the factors
 
-VGG6A = ("conv1", "conv2", "conv3", "conv4", "fc1")
-POOLED = ("conv1", "conv2", "conv3")  # a max-pool stands behind these (3.1)
 EMBEDDING = 128  # of the contrasting heads (5)
 INNER = 12  # channels inside a decoder (5) and an image encoder (6)
-TASKS = ("softmax", "contrast", "pred", "sim", "predsim")
+PREDSIM = ("pred", "sim", "predsim")
 
 
 class Layer(NamedTuple):
+    """One layer of a network, and whether a max-pool leads on from it."""
+
     name: str
+    kind: str
     width: int
     stride: int = 1
+    pools: bool = False
+
+
+def layers_of(network: str, widths: Sequence[int]) -> list[Layer]:
+    """The layers of a network in order (1.1, 3.1, 4.1); `mlp` is ours."""
+    if network == "mlp":
+        return [Layer(f"layer{i}", "dense", width) for i, width in enumerate(widths)]
+    if network == "cnn6":  # a pool in front of layers 1 and 3, counted from 0
+        return [
+            Layer(f"conv{i}", "conv", width, pools=i in (1, 3))
+            for i, width in enumerate(widths, start=1)
+        ]
+    if network == "vgg6a":
+        *maps, last = widths
+        convs = [
+            Layer(f"conv{i}", "conv-bias", width, pools=i in (1, 2, 3))
+            for i, width in enumerate(maps, start=1)
+        ]
+        return [*convs, Layer("fc1", "dense", last)]
+    blocks = (int(network.removeprefix("resnet")) - 2) // 6
+    found = [Layer("stem", "stem", widths[0])]
+    for stage in (1, 2, 3):
+        for b in range(blocks):
+            stride = 2 if stage > 1 and b == 0 else 1
+            found.append(Layer(f"s{stage}b{b}", "block", widths[stage], stride))
+    return found
+
+
+class Drop(nn.Module):
+    """Multiplies the channels `own` of `total` by what `mask` says, in training, at its `step`."""
+
+    def __init__(self, mask: Mask, where: str, total: int, own: slice) -> None:
+        super().__init__()
+        self.mask, self.where, self.total, self.own, self.step = mask, where, total, own, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        factors = self.mask(self.where, self.step, len(x), self.total)[:, self.own].to(x)
+        return x * factors.reshape(*x.shape[:2], *[1] * (x.ndim - 2))
 
 
 def spans(width: int, groups: int) -> list[slice]:
@@ -57,10 +90,13 @@ def extent(span: slice) -> int:
 class GroupBlock(nn.Module):
     """One group of a basic block (1.1); `skip` is its part of the input, None projects (1.2)."""
 
-    def __init__(self, c_in: int, c_out: int, stride: int, skip: slice | None) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, stride: int, skip: slice | None, drop: nn.Module
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(c_out)
+        self.drop = drop
         self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(c_out)
         self.skip = skip
@@ -70,23 +106,13 @@ class GroupBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.short_bn(self.short_conv(x)) if self.skip is None else x[:, self.skip]
-        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.drop(F.relu(self.bn1(self.conv1(x))))
         return F.relu(self.bn2(self.conv2(y)) + shortcut)
 
 
-def unit(
-    i: int, c_in: int, c_out: int, kernel: int, stride: int = 1, bias: bool = True
-) -> dict[str, nn.Module]:
-    conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=bias)
+def unit(i: int, c_in: int, c_out: int, kernel: int) -> dict[str, nn.Module]:
+    conv = nn.Conv2d(c_in, c_out, kernel, 1, kernel // 2)
     return {f"conv{i}": conv, f"bn{i}": nn.BatchNorm2d(c_out), f"relu{i}": nn.ReLU()}
-
-
-def aux_1c2f(c_in: int, features: int, out: int, taper: bool) -> nn.Module:
-    """The auxiliary net (1.3); tapered it neither widens nor strides, as InfoPro's last (5)."""
-    c_mid, stride = (c_in, 1) if taper else (2 * c_in, 2)
-    pooled = {"pool": nn.AdaptiveAvgPool2d(1), "flat": nn.Flatten()}
-    full = {"fc0": nn.Linear(c_mid, features), "relu1": nn.ReLU(), "fc1": nn.Linear(features, out)}
-    return chain(**unit(0, c_in, c_mid, 3, stride, bias=False), **pooled, **full)
 
 
 def decoder(c_in: int, image: tuple[int, int, int]) -> nn.Module:
@@ -132,24 +158,31 @@ def similarities(a: Tensor) -> Tensor:
 class LocalMonolith(nn.Module):
     """All rows of a grid in one module.
 
-    The trunk is a ResNet of `blocks` basic blocks per stage, cut before the places `cuts` of
-    [stem, s1b0.., s2b0.., s3b0..], or without `blocks` a VGG6a, one row per layer (3.1). `groups`
-    has one entry per row. `share` says what a head sees of the other groups of its row: "none",
-    "maps", or "pooled" to at most `pool` x `pool`; of each a window of `share_ratio` (1.5).
-    `context` is ContSup's R and E: how many inputs back, and whether the image (6). `lambdas` are
-    (a1, a2, b1, b2) (5), and count only if the rows `reconstruct`. `mask` gives VGG6a's dropout.
+    The layers of `network`, cut before the places `cuts`; `groups` has one entry per row. `head` is
+    the auxiliary net (1.3, 4.1, 5, 7) or predsim's "pred", "sim" or "predsim" (3.2), which learns
+    by "softmax" or "contrast"; `taper`: in the last stage its convolutions keep the map (5).
+    `tail`: the last row ends in a linear layer ("fc") or an MLP (4.1), or like all others ("aux"),
+    and with "head" a read-out stands behind it. `share` says what a head sees of the other groups
+    of its row: "none", "maps", or "pooled" to at most `pool` x `pool`; of each a window of
+    `share_ratio` (1.5). `context` is ContSup's R and E: how many inputs back, and whether the image
+    (6). `lambdas` are (a1, a2, b1, b2) (5), and count only if the rows `reconstruct`. `mask` gives
+    the dropout of the blocks of a ResNet, or behind the layers of the others.
     """
 
     def __init__(
         self,
         *,
-        blocks: int | None = None,
+        network: str,
         widths: tuple[int, ...],
         cuts: tuple[int, ...] = (),
         groups: tuple[int, ...],
         image: tuple[int, int, int],
         classes: int,
         slope: float = 0.0,
+        head: str = "1c2f",
+        copies: int = 2,
+        pyramid: bool = False,
+        task: str = "softmax",
         share: str = "none",
         pool: int = 2,
         share_ratio: float = 1.0,
@@ -157,7 +190,6 @@ class LocalMonolith(nn.Module):
         temperature: float = 3.0,
         tail: str = "head",
         taper: bool = False,
-        task: str = "softmax",
         beta: float = 0.99,
         dim_in_decoder: int = 4096,
         reconstruct: bool = False,
@@ -166,39 +198,32 @@ class LocalMonolith(nn.Module):
         mask: Mask | None = None,
     ) -> None:
         super().__init__()
-        self.vgg = blocks is None
-        if blocks is None:
-            self.layers = [Layer(name, width) for name, width in zip(VGG6A, widths, strict=True)]
-            cuts = (1, 2, 3, 4)
-            assert not reconstruct or tail == "fc", "nothing grows an image from the flat row"
-            assert task in ("pred", "sim", "predsim"), f"no {task} head fits the flat row"
-        else:
-            assert mask is None, "dropout is VGG6a's"
-            self.layers = [Layer("stem", widths[0])]
-            for stage in (1, 2, 3):
-                strides = [2 if stage > 1 and b == 0 else 1 for b in range(blocks)]
-                names = [f"s{stage}b{b}" for b in range(blocks)]
-                self.layers += map(Layer, names, [widths[stage]] * blocks, strides)
+        self.layers = layers_of(network, widths)
         bounds = list(pairwise((0, *cuts, len(self.layers))))
         assert all(a < b for a, b in bounds) and len(bounds) == len(groups), f"rows {bounds}"
         assert share in ("none", "maps", "pooled") and 0 < share_ratio <= 1
-        assert tail in ("head", "fc", "aux") and task in TASKS
+        assert tail in ("head", "fc", "mlp", "aux") and task in ("softmax", "contrast")
         self.depth, self.groups, self.image, self.classes = len(groups), groups, image, classes
         self.share, self.pool, self.share_ratio = share, pool, share_ratio
         self.diversity, self.temperature = diversity, temperature
-        self.tail, self.task, self.beta, self.limit = tail, task, beta, dim_in_decoder
+        self.tail, self.task, self.head, self.beta = tail, task, head, beta
+        self.copies, self.pyramid, self.limit = copies, pyramid, dim_in_decoder
         self.lambdas = lambdas if reconstruct else None
-        self.context, self.mask, self.slope = context, mask, slope
-        self.local_rows = self.depth - (tail == "fc")  # with a local loss
-        self.widen, self.taper = widths[0] / 16, taper
-        self.outs = [self.layers[end - 1] for _, end in bounds]  # the last layer of each row
+        self.context, self.mask, self.slope, self.taper = context, mask, slope, taper
+        self.local_rows = self.depth - (tail in ("fc", "mlp"))  # with a local loss
+        self.widen = 1.0 if network in ("vgg6a", "cnn6") else widths[0] / 16
+        self.ends = [end - 1 for _, end in bounds]  # the last layer of each row
+        self.outs = [self.layers[end] for end in self.ends]
         self.ins = [image[0], *(layer.width for layer in self.outs[:-1])]  # channels of each input
+        self.leads = nn.ModuleList()  # what leads on from a row, for all of its groups
         self.parts = nn.ModuleDict()  # by address; a part's state is what the address holds
-        size = image[1:]
+        size: tuple[int, ...] = image[1:]
         for k, (first, end) in enumerate(bounds):
-            inputs = math.prod(size)  # pixels of a channel, as the row receives it
-            for layer in self.layers[first:end]:
-                size = (math.ceil(size[0] / layer.stride), math.ceil(size[1] / layer.stride))
+            inputs = size
+            for place in range(first, end):
+                size = self.made(place, size)
+                if place < end - 1:
+                    size = self.led(place, size)
             for g in range(groups[k]):
                 part = nn.ModuleDict({"trunk": self.make_trunk(first, end, k, g, inputs)})
                 part["head"] = self.make_head(k, g, size)
@@ -207,73 +232,106 @@ class LocalMonolith(nn.Module):
                     part["decoder"] = decoder(extent(own), image)
                 part["contexts"] = self.make_contexts(k, g)
                 self.parts[f"k{k}g{g}"] = part
-            if self.vgg and self.outs[k].name in POOLED:
-                size = (size[0] // 2, size[1] // 2)
+            self.leads.append(self.lead(end - 1, slice(None)))
+            size = self.led(end - 1, size)
         if tail == "head":
-            if self.vgg:
-                readout = chain(fc0=nn.Linear(widths[-1], classes))
-            else:
-                features = max(1, int(128 * self.widen))
-                readout = aux_1c2f(widths[-1], features, classes, self.tapers(-1))
+            kind = "0c1f" if head in PREDSIM else "1c2f" if head == "layers" else head
+            hidden = max(1, int(128 * self.widen))
+            shape, keeps = (widths[-1], *size), self.tapers(-1)
+            readout = auxiliary(kind, shape, hidden=hidden, out=classes, keeps=keeps)
             self.parts[f"k{self.depth}g0"] = nn.ModuleDict({"head": readout})
 
-    def make_trunk(self, first: int, end: int, k: int, g: int, inputs: int) -> nn.Module:
-        """The layers of (k, g); the first reads every channel of the row before (1.2, 3.3)."""
+    def made(self, place: int, size: tuple[int, ...]) -> tuple[int, ...]:
+        """Height and width of what a layer makes of maps of this `size`; nothing if it is flat."""
+        layer = self.layers[place]
+        return () if layer.kind == "dense" else tuple(math.ceil(n / layer.stride) for n in size)
+
+    def led(self, place: int, size: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(n // 2 for n in size) if self.layers[place].pools else size
+
+    def lead(self, place: int, own: slice) -> nn.Module:
+        """What leads on from a layer of a VGG: dropout, then a pool (3.1); of `own` channels."""
+        name, kind, width, _, pools = self.layers[place]
+        made = nn.Sequential()
+        if self.mask is not None and kind != "block" and name != "stem":
+            made.append(Drop(self.mask, f"outlet.{name}.dropout", width, own))
+        return made.append(nn.MaxPool2d(2)) if pools else made
+
+    def make_trunk(self, first: int, end: int, k: int, g: int, size: tuple[int, ...]) -> nn.Module:
+        """The layers of (k, g); the first reads every channel of the row before (1.2, 3.3).
+
+        What leads from layer to layer is part of it, and before a classifier at the end of the
+        network also what leads to that: such a head reads what the next layer would (3.1).
+        """
         made: dict[str, nn.Module] = {}
-        before = self.ins[k]
+        before, groups = self.ins[k], self.groups[k]
         for place in range(first, end):
-            name, width, stride = self.layers[place]
-            c_out = extent(spans(width, self.groups[k])[g])
-            act = nn.LeakyReLU(self.slope)
-            if self.vgg and name == "fc1":
-                linear, bn = nn.Linear(before * inputs, c_out), nn.BatchNorm1d(c_out)
+            name, kind, width, stride, _ = self.layers[place]
+            whole, to, act = place == first, spans(width, groups)[g], nn.LeakyReLU(self.slope)
+            c_in, c_out = before if whole else extent(spans(before, groups)[g]), extent(to)
+            if kind == "dense":
+                linear, bn = nn.Linear(c_in * math.prod(size), c_out), nn.BatchNorm1d(c_out)
                 made[name] = chain(flat=nn.Flatten(), linear=linear, bn=bn, act=act)
-            elif self.vgg:
-                conv = nn.Conv2d(before, c_out, 3, 1, 1)  # with a bias (3.1)
+            elif kind.startswith("conv"):
+                conv = nn.Conv2d(c_in, c_out, 3, 1, 1, bias=kind == "conv-bias")
                 made[name] = chain(conv=conv, bn=nn.BatchNorm2d(c_out), act=act)
-            elif place == 0:
-                made[name] = stem(before, c_out)
+            elif kind == "stem":
+                made[name] = stem(c_in, c_out)
             else:
-                own = spans(before, self.groups[k])[g]
-                c_in, skip = (before, own) if place == first else (extent(own), slice(None))
+                drop: nn.Module = nn.Identity()
+                if self.mask is not None:
+                    drop = Drop(self.mask, f"trunk.{name}.dropout", width, to)
+                skip = spans(before, groups)[g] if whole else slice(None)
                 identity = stride == 1 and before == width
-                made[name] = GroupBlock(c_in, c_out, stride, skip if identity else None)
+                made[name] = GroupBlock(c_in, c_out, stride, skip if identity else None, drop)
+            size = self.made(place, size)
+            if place < end - 1 or k >= self.local_rows:
+                made[f"from-{name}"] = self.lead(place, to)
+                size = self.led(place, size)
             before = width
         return chain(**made)
 
     def tapers(self, k: int) -> bool:
-        """Whether the 1c2f heads of row k keep width and size: at the last stage's width (5)."""
+        """Whether the convolutions of row k's heads keep width and size: in the last stage (5)."""
         return self.taper and self.outs[k].width == self.outs[-1].width
 
-    def make_head(self, k: int, g: int, size: tuple[int, int]) -> nn.Module:
+    def make_head(self, k: int, g: int, size: tuple[int, ...]) -> nn.Module:
         """What turns the view of (k, g) on its row into class logits, embeddings or likenesses."""
-        groups, ratio, flat = self.groups[k], self.share_ratio, self.outs[k].name == "fc1"
+        groups, ratio = self.groups[k], self.share_ratio
         sizes = [extent(span) for span in spans(self.outs[k].width, groups)]
         c_in = sizes[g]
         if self.share != "none":
             c_in += sum(int(ratio * c) for h, c in enumerate(sizes) if h != g)
+        if self.share == "pooled":
+            size = tuple(min(self.pool, n) for n in size)
+        shape = (c_in, *size)
         if k >= self.local_rows:
-            if flat:
-                return chain(fc0=nn.Linear(c_in, self.classes))
-            return head_0c1f(c_in, self.classes)
-        if self.task in ("softmax", "contrast"):
-            features = 128.0  # (1.3)
-            if groups > 1 and self.share == "none":
+            kind = {"fc": "0c1f", "mlp": "mlp2"}[self.tail]
+            return auxiliary(kind, shape, hidden=0, out=self.classes)
+        if self.head not in PREDSIM:
+            features, alone = 128.0, groups > 1 and self.share == "none"  # (1.3)
+            if alone:
                 features = 128 / groups
             elif groups > 1 and ratio < 1:
                 features = int(128 / groups) + int(ratio * (groups - 1) * 128 / groups)
-            out = EMBEDDING if self.task == "contrast" else self.classes
-            return aux_1c2f(c_in, max(1, int(features * self.widen)), out, self.tapers(k))
-        height, width = (1, 1) if flat else size
-        if self.share == "pooled":
-            height, width = min(self.pool, height), min(self.pool, width)
+            depth = pyramid(self.copies, k, self.depth) if self.pyramid else self.copies
+            widths = [layer.width for layer in self.layers]
+            return auxiliary(
+                self.head,
+                shape,
+                hidden=max(1, int(features * self.widen)),
+                out=EMBEDDING if self.task == "contrast" else self.classes,
+                keeps=self.tapers(k),
+                copies=copies_behind(self.ends[k], widths, depth, groups if alone else 1),
+            )
         head = nn.ModuleDict()
-        if self.task != "sim":
+        if self.head != "sim":
+            height, width = size or (1, 1)
             down, across = pred_kernel(c_in, height, width, self.limit)
             head["pred"] = nn.Linear(c_in * (height // down) * (width // across), self.classes)
-        if self.task != "pred":
+        if self.head != "pred":
             conv = nn.Conv2d(c_in, c_in, 3, 1, 1, bias=False)
-            head["sim"] = nn.Linear(c_in, c_in, bias=False) if flat else conv
+            head["sim"] = conv if size else nn.Linear(c_in, c_in, bias=False)
         return head
 
     def make_contexts(self, k: int, g: int) -> nn.ModuleDict:
@@ -348,17 +406,12 @@ class LocalMonolith(nn.Module):
             out["rebuilt"] = part["decoder"](maps[:, spans(maps.shape[1], self.groups[k])[g]])
         return out
 
-    def onward(self, k: int, maps: Tensor, step: int) -> Tensor:
-        """What row k sends on: detached, in VGG6a dropped out, then pooled (3.1)."""
-        x, name = maps.detach(), self.outs[k].name
-        if self.mask is not None and self.training:
-            factors = self.mask(name, step, *x.shape[:2]).to(x)
-            x = x * factors.reshape(*x.shape[:2], *[1] * (x.ndim - 2))
-        return F.max_pool2d(x, 2) if self.vgg and name in POOLED else x
-
     def outputs(self, images: Tensor, pixels: Tensor | None, step: int) -> dict[str, State]:
         assert tuple(images.shape[1:]) == self.image
         outputs: dict[str, State] = {}
+        for drop in self.modules():
+            if isinstance(drop, Drop):
+                drop.step = step
         x, given = images.detach(), []
         for k, groups in enumerate(self.groups):
             inputs, source = self.supplemented(k, x, given)
@@ -368,7 +421,9 @@ class LocalMonolith(nn.Module):
             maps = torch.cat([f(i) for f, i in zip(trunks, inputs, strict=True)], dim=1)
             for g, address in enumerate(addresses):  # before any context, dropout or pooling
                 outputs[address] = self.judged(k, g, maps, pixels)
-            x = self.onward(k, maps, step)
+            x = maps.detach()
+            if k < self.local_rows:  # what a classifier at the end reads has been led on already
+                x = self.leads[k](x)
         if self.tail == "head":
             address = f"k{self.depth}g0"
             outputs[address] = {"logits": self.parts[address]["head"](x)}
@@ -388,10 +443,10 @@ class LocalMonolith(nn.Module):
 
     def weights(self, k: int) -> dict[str, float]:
         """What weighs each loss of row k in the total (3.1, 3.2, 5)."""
-        likeness = self.beta if self.task == "predsim" else 1.0
-        task = 1 - self.beta if self.task == "predsim" else 1.0
-        if k >= self.local_rows:  # the last row of tail "fc", or the read-out head
-            return {"task": task if self.vgg and self.tail == "head" else 1.0}
+        likeness = self.beta if self.head == "predsim" else 1.0
+        task = 1 - self.beta if self.head == "predsim" else 1.0
+        if k >= self.local_rows:  # the classifier at the end, wherever it stands
+            return {"task": task}
         if self.lambdas is None:
             return {"task": task, "similarity": likeness}
         r = k / (self.local_rows - 1) if self.local_rows > 1 else 0.0
@@ -463,10 +518,12 @@ def train_local(
     nesterov: bool = True,
     weight_decay: float = 1e-4,
     optimizer: str = "sgd",
+    clip_norm: float | None = None,
 ) -> list[dict[str, dict[str, float]]]:
     """One optimiser over everything (1.6, 3.4), `lr[t]` at step t; each step's losses.
 
-    `batches` are (images, labels, pixels). `momentum` and `nesterov` are for "sgd" only.
+    `batches` are (images, labels, pixels). `momentum` and `nesterov` are for "sgd" only. The
+    gradient of each address is scaled down to `clip_norm`.
     """
     assert optimizer in ("sgd", "adam")
     monolith.train()
@@ -482,6 +539,11 @@ def train_local(
         total, losses = monolith.loss(images, labels, pixels, t)
         adjust.zero_grad()
         total.backward()
+        for part in monolith.parts.values() if clip_norm is not None else ():
+            gradients = [p.grad for p in part.parameters() if p.grad is not None]
+            norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients))
+            for gradient in gradients:
+                gradient.mul_(min(1.0, clip_norm / (norm + 1e-6)))  # as torch has it
         adjust.step()
         history.append({a: {n: x.item() for n, x in own.items()} for a, own in losses.items()})
     return history

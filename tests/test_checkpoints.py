@@ -10,7 +10,9 @@ import msgspec
 import pytest
 from safetensors.torch import load, save
 
-from comm.errors import Damaged, NotWritten
+from comm.errors import BadInput, Damaged, NotWritten
+from runtime.opening import checked, claim, settled
+from runtime.resuming import going_on
 from tests.here import SMALL, command, edit, resume
 from tests.runs import traces
 from workers import aside, checkpoint
@@ -113,7 +115,7 @@ def test_evaluating_takes_the_newest_whole_one_and_moves_nothing(run: Path) -> N
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     answer = command("evaluate", run)
     assert answer.code == 0, answer.err
-    assert "k1g0.safetensors is damaged" in answer.out and "after step 12" in answer.out
+    assert "k1g0.safetensors is damaged" in answer.out and "weights of step 12" in answer.out
     assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
     flip(run / "checkpoints" / BEFORE / "k2g0.safetensors")
     assert "after step 6" in command("evaluate", run).out
@@ -182,6 +184,25 @@ def test_a_name_is_on_the_disk_before_it_is_relied_on(
     assert synced[-1] == (str(tmp_path), ["file", "folder"])
 
 
+def test_whatever_a_run_writes_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for metrics, which grow line by line, and the lock, which is empty."""
+    renamed: list[str] = []
+    rename = Path.replace
+
+    def spy(self: Path, target: Path) -> Path:
+        renamed.append(str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", spy)
+    root = tmp_path / "run"
+    assert command(*SMALL, "--max-steps", "1", "--debug", "--run-dir", root).code == 0
+    written = {str(path) for path in root.rglob("*") if path.is_file()}
+    assert {Path(path).name for path in written - {*renamed}} == {"lock", "metrics.jsonl"}
+    assert {f"{root}/config.json", f"{root}/plan.json", f"{root}/summary.json"} < written
+
+
 def test_what_can_not_be_written_leaves_all_as_it_was(tmp_path: Path) -> None:
     aside.replace(tmp_path / "file", b"old")
     (tmp_path / "other").mkdir()
@@ -199,3 +220,23 @@ def test_how_a_run_went_on_is_written_down(run: Path) -> None:
     found = msgspec.json.decode(line)
     assert (found["turn"], found["exact"], found["changes"]) == (13, True, [])
     assert "is damaged" in " ".join(found["words"]) and "moved to" in " ".join(found["words"])
+
+
+def test_a_run_that_went_on_meanwhile_is_left_alone(run: Path) -> None:
+    """It was alive when its checkpoints were looked at, and has ended when its lock was free."""
+    shutil.rmtree(run / "checkpoints" / LAST)
+    opened = checked(settled(going_on(run)))
+    assert opened.start == 13
+    shutil.copytree(run / "checkpoints" / BEFORE, run / "checkpoints" / LAST)
+    with pytest.raises(BadInput, match=f"a run in {run} has gone on meanwhile: start again"):
+        claim(opened)
+    assert not [*run.glob("checkpoints/aside-*")] and not (run / "resumes.jsonl").exists()
+
+
+def test_a_checkpoint_of_another_plan_is_none_of_this_run(run: Path) -> None:
+    for path in (run / "checkpoints" / LAST).glob("*.json"):
+        edit(path, plan="0" * 64)
+    answer = resume(run)
+    assert answer.code == 0 and "from batch 13 of 14" in answer.out, answer.err
+    (moved,) = (run / "checkpoints").glob("aside-*")
+    assert [path.name for path in moved.iterdir()] == [LAST]

@@ -17,5 +17,5 @@ def test_the_command_works_from_any_folder_whatever_lies_there(tmp_path: Path) -
     assert ended.code == 0, ended.err
     assert "finished" in ended.out
     shown = launch("evaluate", "run", program=LOCI, cwd=tmp_path)
-    assert shown.code == 0 and "after step 2" in shown.out, shown.err
+    assert shown.code == 0 and "(step 2)" in shown.out, shown.err
     assert launch("train", "--batch", "0", program=LOCI, cwd=tmp_path).code == 2

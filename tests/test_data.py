@@ -267,6 +267,17 @@ def test_augmentation_as_asked() -> None:
     assert not chosen(DataConfig(pad=0), usual)
 
 
+def test_every_step_draws_its_own_crops_and_mirrors(prepared: Prepared) -> None:
+    """The batch of a step is its images, augmented by what (seed, step) draws: in any epoch."""
+    feed, how = Feed(prepared, DataConfig(batch=5), seed=3), prepared.augmentation
+    for step in (0, 1, feed.steps_per_epoch, 2 * feed.steps_per_epoch + 1):
+        members = prepared.train_images[feed.labels(step).numpy()]
+        made = augmented(members, how, drawn(len(members), how, seed=3, step=step))
+        assert not np.array_equal(made, members)
+        expected = normalised(prepared, torch.from_numpy(made.astype(np.float64)))
+        assert torch.equal(feed.images(step), expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_normalisation(prepared: Prepared, dtype: torch.dtype) -> None:
     config = replace(PLAIN, mean=(0.25, 0.5), std=(0.5, 2.0))

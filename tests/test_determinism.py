@@ -107,6 +107,7 @@ def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on_in_lockstep(
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
         assert run.left_behind() == []
     assert ended.code == 130
+    assert "stopping after this step and saving; Ctrl-C again quits without" in ended.out
     assert "stopped as asked" in ended.out and "Traceback" not in ended.err
     assert (root / "summary.json").exists()
     *_, last = checkpoints(root, MODULES)
@@ -121,6 +122,17 @@ def test_ctrl_c_ends_all_modules_at_one_step_and_the_run_can_go_on_in_lockstep(
     assert ended.code == 0, ended.err
     assert traces(root) == traces(run_dir)
     assert evaluated(root) == evaluated(run_dir)
+
+
+def test_ctrl_c_in_lockstep_says_what_it_does_and_saves(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    with started(*RUN, "--debug", "--epochs", "2000", "--run-dir", root) as run:
+        until(lambda: lines(root, "k0g0") >= 2, timeout=60, why="two steps")
+        run.interrupt()
+        ended = run.end()
+    assert ended.code == 130 and "Traceback" not in ended.err
+    assert "stopping after this step and saving; Ctrl-C again quits without" in ended.out
+    assert "stopped as asked" in ended.out and checkpoints(root, MODULES)
 
 
 @pytest.mark.parametrize("after", [0.4, 0.6, 0.9, 1.2, 1.8, 2.6], ids=lambda after: f"{after:g} s")

@@ -12,8 +12,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.grids import BATCH, CLASSES, IMAGE, OPTIM, RandomFeed, job_of, lockstep, planned, states
+from tests.grids import (
+    BATCH,
+    CLASSES,
+    IMAGE,
+    OPTIM,
+    RandomFeed,
+    ballots_kept,
+    job_of,
+    lockstep,
+    planned,
+    states,
+)
 from tests.reference import Monolith, ensemble, load_plain, plain_resnet, plain_state, train
+from workers.ballot import ensemble as voted
 from workers.methods.backprop import Backprop
 from workers.methods.dgl import DGL
 from workers.methods.gn_dgl import GNDGL
@@ -138,7 +150,8 @@ def test_one_module_is_plain_backprop(method: Backprop | DGL) -> None:
 def test_evaluation_votes_like_the_monolith_and_changes_nothing(method: GNDGL | DGL) -> None:
     groups = 1 if isinstance(method, DGL) else 2
     plan = planned(method, depth=2, groups=groups)
-    workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
+    with ballots_kept() as ballots:
+        workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
     silent, _ = lockstep(job_of(plan, method, steps=STEPS))
     assert worst(states(workers), states(silent)) == 0.0
     reference = monolith(method, 2, groups)
@@ -146,6 +159,9 @@ def test_evaluation_votes_like_the_monolith_and_changes_nothing(method: GNDGL | 
     feed = RandomFeed(2)
     votes = [reference.votes(feed.eval_images("test", i)) for i in range(2)]
     joined = [torch.cat(parts) for parts in zip(*votes, strict=True)]
+    ballot = torch.cat(ballots[-2:])
+    assert float((ballot - torch.stack(joined, dim=1)).abs().max()) < 1e-12
+    assert float((voted(ballot) - ensemble(joined)).abs().max()) < 1e-12
     labels = torch.cat([feed.eval_labels("test", i) for i in range(2)])
     expected = [
         100 * float((p.argmax(1) == labels).double().mean()) for p in (*joined, ensemble(joined))
@@ -155,6 +171,16 @@ def test_evaluation_votes_like_the_monolith_and_changes_nothing(method: GNDGL | 
     assert [*result.rows, *heads, result.ensemble] == pytest.approx(expected)
     right = joined[-1].gather(1, labels[:, None]).log().mean()
     assert result.loss == pytest.approx(-float(right), abs=1e-12)
+
+
+@pytest.mark.parametrize("predictors", [1, 2, 3, 5, 17])
+def test_the_ensemble_averages_what_was_voted(predictors: int) -> None:
+    """Predictor m of M weighs 2^m / (2^M - 1) (1.8): as probabilities, not only as answers."""
+    source = torch.Generator().manual_seed(predictors)
+    ballot = torch.rand(7, predictors, CLASSES, generator=source, dtype=torch.float64).softmax(2)
+    together = voted(ballot)
+    assert float((together - ensemble([*ballot.unbind(1)])).abs().max()) < 1e-12
+    torch.testing.assert_close(together.sum(dim=1), torch.ones(7, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(("depth", "groups"), [(1, 1), (2, 2), (4, 4), (1, 8)])

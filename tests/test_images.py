@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -240,7 +241,11 @@ def header(width: int, height: int) -> bytes:
 def test_an_image_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(header(13377, 13377))  # just below where Pillow itself refuses
-    assert refusal(bomb, 8) == (
+    with warnings.catch_warnings(record=True) as warned:  # as it does here, without the file's name
+        warnings.simplefilter("always")
+        problem = refusal(bomb, 8)
+    assert warned == []
+    assert problem == (
         "bomb.png cannot be read as an image (it has 13377x13377 = 178,944,129 pixels, and at "
         f"most {PIXELS:,} are decoded): make it smaller or remove it"
     )
@@ -320,3 +325,14 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_they_are_read(
     assert "the 1 images of" in problem and "2,794.0 GiB" in problem
     assert problem.endswith("give a smaller --image-size, as --image-size 64")
     assert not images.size
+
+
+def test_a_container_may_have_less_memory_than_its_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved(Image.fromarray(COLOURS), tmp_path / "x.png")
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr("workers.memory.LIMIT", limit)
+    for told, fits in (("max", True), ("90", True), ("89", False)):  # it takes 3 x 5 x 6 bytes
+        limit.write_text(f"{told}\n")
+        assert (decode(tmp_path, ["x.png"], None)[1] == []) is fits

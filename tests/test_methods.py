@@ -6,6 +6,7 @@ monolithic model, one joint loss, one optimiser. Float64, four steps with moment
 
 import random
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -15,14 +16,25 @@ from torch import Tensor
 from partition.build import LocalModule
 from partition.layers import dropout_mask
 from partition.plan import Plan
-from tests.grids import BATCH, CLASSES, IMAGE, OPTIM, RandomFeed, job_of, lockstep, planned, states
+from tests.grids import (
+    BATCH,
+    CLASSES,
+    IMAGE,
+    OPTIM,
+    RandomFeed,
+    ballots_kept,
+    job_of,
+    lockstep,
+    planned,
+    states,
+)
 from tests.reference_local import LocalMonolith, train_local
-from tests.test_exactness import CUTS, STEPS, WIDTHS, worst
+from tests.test_exactness import STEPS, WIDTHS, worst
 from workers.methods import AnyMethod
 from workers.methods.contsup import ContSup
 from workers.methods.gn_dgl import GNDGL
 from workers.methods.infopro import InfoPro
-from workers.methods.local import Peers
+from workers.methods.local import Auxiliary, Peers
 from workers.methods.predsim import PredSim
 from workers.optim import LearningRate, OptimConfig
 from workers.step import Inbox, Lesson, SendContext, Step
@@ -40,44 +52,49 @@ def batches(steps: int = STEPS) -> list[tuple[Tensor, Tensor, Tensor]]:
     return [(x, feed.labels(step), feed.denormalised(x)) for step, x in enumerate(images)]
 
 
-def mask(name: str, step: int, rows: int, channels: int) -> Tensor:
+def mask(where: str, step: int, rows: int, channels: int) -> Tensor:
     """The masks that the grid draws: the one thing beside weights that both must share."""
-    where = f"outlet.{name}.dropout"
     return dropout_mask(7, where, step, rows=rows, channels=channels, p=DROPOUT).double()
 
 
 def reference(method: AnyMethod, plan: Plan, **changes: Any) -> LocalMonolith:
     """The monolith of the same method on the same grid."""
-    assert isinstance(method, Peers)
-    vgg = plan.network == "vgg6a"
+    lasts = accumulate(len(plan[row[0]].blocks) for row in plan.grid.rows[: plan.grid.depth])
     settings: dict[str, Any] = {
-        "blocks": None if vgg else 1,
+        "network": plan.network,
         "widths": plan.widths or WIDTHS,
-        "cuts": () if vgg else CUTS[plan.grid.depth],
+        "cuts": tuple(lasts)[:-1],
         "groups": plan.grid.groups,
         "image": IMAGE,
         "classes": CLASSES,
         "slope": plan.style.slope,
-        "share": method.share,
-        "pool": method.pool,
-        "share_ratio": method.share_ratio,
-        "diversity": method.diversity,
-        "temperature": method.temperature,
-        "tail": method.tail,
         "mask": mask if plan.style.dropout else None,
+        "tail": method.wiring().tail,
     }
-    match method:
-        case PredSim():
-            settings |= {"task": method.head, "beta": method.beta}
-        case InfoPro():
-            settings |= {
-                "task": method.loss,
-                "taper": True,
-                "reconstruct": method.reconstructs,
-                "lambdas": method.lambdas or (1.0, 1.0, 1.0, 1.0),
-            }
-        case _:
-            pass
+    assert plan.style.dropout in (0, DROPOUT)
+    if isinstance(method, Peers):
+        settings |= {
+            "share": method.share,
+            "pool": method.pool,
+            "share_ratio": method.share_ratio,
+            "diversity": method.diversity,
+            "temperature": method.temperature,
+        }
+    if isinstance(method, Auxiliary):
+        settings |= {"head": method.head, "copies": method.layers, "pyramid": method.pyramid}
+    if isinstance(method, PredSim):
+        settings |= {
+            "head": method.head,
+            "beta": method.beta,
+            "dim_in_decoder": method.dim_in_decoder,
+        }
+    if isinstance(method, InfoPro):
+        settings |= {
+            "task": method.loss,
+            "taper": True,
+            "reconstruct": method.reconstructs,
+            "lambdas": method.lambdas or (1.0, 1.0, 1.0, 1.0),
+        }
     if isinstance(method, ContSup):
         assert method.contexts is not None
         settings["context"] = tuple(method.contexts)
@@ -88,19 +105,15 @@ def plan_of(method: AnyMethod, depth: int, groups: int | tuple[int, ...], **more
     return planned(method, depth=depth, groups=groups, **more)
 
 
-def compare(
+def trained(
     method: AnyMethod,
     plan: Plan,
     *,
-    seed: int = 0,
     optim: OptimConfig = OPTIM,
     steps: int = STEPS,
     **changes: Any,
-) -> float:
-    """The largest difference of weights, statistics and losses after some steps.
-
-    `changes` make the reference another one: a negative control.
-    """
+) -> tuple[LocalMonolith, list[dict[str, dict[str, float]]]]:
+    """The monolith after some steps from the weights of the grid, and its losses."""
     fresh, _ = lockstep(job_of(plan, method, steps=0))
     monolith = reference(method, plan, **changes)
     monolith.load(states(fresh))
@@ -111,8 +124,28 @@ def compare(
         lr=[rate(step) for step in range(steps)],
         weight_decay=optim.weight_decay,
         momentum=optim.momentum,
+        nesterov=optim.nesterov and optim.momentum > 0,
         optimizer=optim.optimizer,
+        clip_norm=optim.clip_norm,
     )
+    return monolith, history
+
+
+def compare(
+    method: AnyMethod,
+    plan: Plan,
+    *,
+    seed: int = 0,
+    optim: OptimConfig = OPTIM,
+    theirs: OptimConfig | None = None,
+    steps: int = STEPS,
+    **changes: Any,
+) -> float:
+    """The largest difference of weights, statistics and losses after some steps.
+
+    `theirs` and `changes` make the reference another one: a negative control.
+    """
+    monolith, history = trained(method, plan, optim=theirs or optim, steps=steps, **changes)
     delays = random.Random(seed)
     workers, notebooks = lockstep(
         job_of(plan, method, steps=steps, optim=optim),
@@ -120,8 +153,8 @@ def compare(
     )
     differences = [worst(states(workers), monolith.states())]
     for address, notebook in notebooks.items():
-        for mine, theirs in zip(notebook.lessons, history, strict=True):
-            for name, value in theirs[str(address)].items():
+        for mine, wanted in zip(notebook.lessons, history, strict=True):
+            for name, value in wanted[str(address)].items():
                 differences.append(abs(mine[name] - value))
     return max(differences)
 
@@ -268,7 +301,8 @@ def test_the_weight_of_similarity_is_noticed() -> None:
 )
 def test_evaluation_votes_like_the_monolith(method: AnyMethod) -> None:
     plan = plan_of(method, 3, 2)
-    workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
+    with ballots_kept() as ballots:
+        workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
     silent, _ = lockstep(job_of(plan, method, steps=STEPS))
     assert worst(states(workers), states(silent)) == 0.0
     monolith = reference(method, plan)
@@ -276,6 +310,7 @@ def test_evaluation_votes_like_the_monolith(method: AnyMethod) -> None:
     feed = RandomFeed(2)
     votes = [monolith.votes(feed.eval_images("test", i)) for i in range(2)]
     joined = [torch.cat(parts) for parts in zip(*votes, strict=True)]
+    assert float((torch.cat(ballots[-2:]) - torch.stack(joined, dim=1)).abs().max()) < 1e-12
     labels = torch.cat([feed.eval_labels("test", i) for i in range(2)])
     expected = [100 * float((p.argmax(1) == labels).double().mean()) for p in joined]
     result = notebooks[plan.grid.rows[-1][0]].results[-1]

@@ -1,10 +1,8 @@
 """Plans: every block once, every route where it belongs, the same bytes for the same plan."""
 
 from itertools import chain
-from typing import Any
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +10,6 @@ from comm.address import Address, Grid
 from comm.errors import BadInput
 from comm.route import Kind
 from partition.config import GridConfig
-from partition.costs import BlockCost, quickest, row_seconds
 from partition.data_spec import DataSpec
 from partition.networks import NETWORKS, SMALLEST
 from partition.papers import BALANCED, CUTS, depth_of_boundaries, depth_of_key, depth_of_total
@@ -21,11 +18,8 @@ from partition.planner import plan
 from partition.request import Request
 from partition.routes import route_problems
 from tests.grids import IMAGE, job_of, lockstep, planned
-from workers.cost import measure
-from workers.methods import METHODS
 from workers.methods.backprop import Backprop
 from workers.methods.dgl import DGL
-from workers.methods.dtp import DTP
 from workers.methods.gn_dgl import GNDGL
 
 
@@ -172,46 +166,3 @@ def test_every_network_can_be_planned_and_names_its_blocks_once(name: str) -> No
     plan = planned(DGL(), depth=2, groups=1, network=name)
     names = list(chain.from_iterable(module.blocks for module in plan.modules))
     assert len(names) == len(set(names))
-
-
-@pytest.mark.parametrize("tail", ["fc", "head"])
-def test_block_costs_are_measured_for_every_block(tail: Any) -> None:
-    method = DGL(tail=tail)
-    plan = planned(method, depth=4, groups=1, cuts=("single",))
-    costs = measure(plan, method, seed=0, device=torch.device("cpu"), repetitions=1)
-    assert [(cost.name,) for cost in costs] == [m.blocks for m in plan.modules if m.blocks]
-    assert all(cost.block > 0 and cost.head > 0 for cost in costs)
-
-
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"backprop", "contsup"}))
-def test_every_method_that_can_be_cut_by_time_is_measured(name: str) -> None:
-    dtp = name == "dtp"
-    more: dict[str, Any] = {"iterations": (1, 1, 1)} if dtp else {}
-    method = METHODS[name](**more, **({"lambdas": (1, 1, 1, 1)} if name == "infopro" else {}))
-    network, widths = ("lenet", (4, 6, 8)) if dtp else ("resnet8", None)
-    plan = planned(method, depth=4, groups=1, cuts=("single",), network=network, widths=widths)
-    costs = measure(plan, method, seed=0, device=torch.device("cpu"), repetitions=1)
-    assert len(costs) == 4 and all(cost.block > 0 for cost in costs)
-    assert all((cost.head == 0) == dtp for cost in costs)
-
-
-def test_feedback_training_is_measured_with_all_its_iterations() -> None:
-    """A step with a hundred times the iterations takes many times as long, where there are any."""
-    costs: list[list[float]] = []
-    for iterations in ((1, 1, 1), (100, 100, 100)):
-        method = DTP(iterations=iterations, noise=(0.1,) * 3, feedback_lr=(0.1,) * 3)
-        plan = planned(
-            method, depth=4, groups=1, cuts=("single",), network="lenet", widths=(4, 6, 8)
-        )
-        found = measure(plan, method, seed=0, device=torch.device("cpu"))
-        costs.append([cost.block for cost in found])
-    few, many = costs
-    assert all(b > 10 * a for a, b in zip(few[1:], many[1:], strict=True))
-    assert many[0] < 10 * few[0]
-
-
-def test_the_quickest_cut_is_of_seconds_and_shares() -> None:
-    costs = [BlockCost(name=str(i), block=s, head=0) for i, s in enumerate((1.0, 8, 3, 2, 2))]
-    assert quickest(costs, (1, 1, 1)) == (1, 2)
-    assert quickest(costs, (2, 1, 1)) == (2, 3)
-    assert row_seconds(costs, 0, 2, 2) == 4.5

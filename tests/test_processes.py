@@ -21,6 +21,7 @@ from tests.processes import processes
 from tests.reference import train
 from tests.runs import until
 from tests.test_exactness import GRIDS, STEPS, batches, monolith, rates, worst
+from tests.test_methods import trained
 from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
 from workers.methods.dtp import DTP
@@ -143,6 +144,19 @@ OTHERS: dict[str, tuple[Method, OptimConfig, dict[str, Any]]] = {
         OPTIM,
         {"depth": 3, "groups": 2, "window": 1},
     ),
+    "infopro-groups": (
+        InfoPro(loss="softmax", lambdas=LAMBDAS, share="pooled", pool=4, diversity=0.5),
+        OPTIM,
+        {"depth": 2, "groups": (3, 2), "network": "resnet8", "widths": (12, 12, 12, 12)},
+    ),
+    "contsup-ragged": (
+        ContSup(
+            **{"mode": "R2E", "loss": "softmax", "share": "maps", "share_ratio": 0.5},
+            **{"diversity": 0.5, "reconstruct": True, "lambdas": LAMBDAS, "tail": "aux"},
+        ),
+        OPTIM,
+        {"depth": 3, "groups": (1, 2, 4)},
+    ),
     "predsim": (
         PredSim(share="pooled", pool=4, diversity=0.5),
         ADAM,
@@ -158,7 +172,7 @@ OTHERS: dict[str, tuple[Method, OptimConfig, dict[str, Any]]] = {
 def test_processes_compute_what_lockstep_computes_for_every_method(
     name: str, tmp_path: Path
 ) -> None:
-    """What lockstep computes is compared with monoliths in tests/test_methods.py."""
+    """And, in groups, what the monolith does; for the others see tests/test_methods.py."""
     method, optim, grid = OTHERS[name]
     plan = planned(method, **grid)
     with processes(plan.grid.processes) as children:
@@ -169,3 +183,5 @@ def test_processes_compute_what_lockstep_computes_for_every_method(
     assert worst(weights, states(together)) == 0.0
     assert notes == {str(address): notebook for address, notebook in notebooks.items()}
     assert any(notebook.results for notebook in notes.values())
+    if name in ("infopro-groups", "contsup-ragged"):
+        assert worst(weights, trained(method, plan, optim=optim)[0].states()) < 1e-12

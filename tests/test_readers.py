@@ -19,6 +19,7 @@ from comm.address import Address
 from comm.errors import BadInput, Damaged
 from partition.build import build
 from partition.plan import Plan
+from runtime.failure import read_notes, write_note
 from runtime.recorded import Resume, plan_of, recorded, resumes, stored
 from runtime.run_dir import RunDir
 from runtime.traces import traces
@@ -211,3 +212,11 @@ def test_a_log_with_a_hole_is_not_replayed(tmp_path: Path) -> None:
         path.write_bytes(content)
         answer = command("replay", root)
         assert answer.code == 2 and f"{path} is damaged: {words}" in answer.err
+
+
+def test_an_account_that_can_not_be_read_hides_no_other(tmp_path: Path) -> None:
+    write_note(tmp_path, 1, ValueError("it fails"))
+    for rank, content in enumerate((b'{"line": "\xff"}', b"[" * 5000, b"{", b"{}"), start=2):
+        (tmp_path / f"failed-{rank}.json").write_bytes(content)
+    (tmp_path / "failed-9.json").mkdir()
+    assert [note.rank for note in read_notes(tmp_path)] == [1]

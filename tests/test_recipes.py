@@ -130,9 +130,10 @@ TRAINED = (
 )
 
 
-def test_a_recipe_of_every_family_and_every_method_is_trained() -> None:
+def test_a_recipe_of_every_family_and_every_method_that_has_one_is_trained() -> None:
     assert all(set(TRAINED) & dict(make()).keys() for make in FAMILIES.values())
-    assert {RECIPES[name].split()[0] for name in TRAINED} == set(METHODS)
+    methods = {line.split()[0] for line in RECIPES.values()}
+    assert {RECIPES[name].split()[0] for name in TRAINED} == methods
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -329,7 +330,7 @@ def test_dtp_and_its_baselines_train_as_published() -> None:
             std=grey,
         )
         sgd = OptimConfig(epochs=90, lr=float(rate), nesterov=False, weight_decay=1e-4)
-        wave = replace(sgd, warmup=0, period=85, floor=1e-5)
+        wave = replace(sgd, warmup=0, period=85, floor=1e-5, lr_at="start")
         assert rule.optim == wave, name
         drops = replace(sgd, schedule="step", milestones=(30, 60), decay=(0.1,))
         own = drops if dataset == "imagenet32" else wave

@@ -3,7 +3,10 @@
 from itertools import pairwise, product
 
 import pytest
+import torch
 
+from runtime.recipes import RECIPES
+from tests.test_recipes import parsed
 from workers.optim import LearningRate, OptimConfig
 from workers.schedule import Schedule, Split, evaluation, training
 
@@ -173,3 +176,34 @@ def test_without_warm_up_the_cosine_begins_at_its_peak() -> None:
     cold = rate(epochs=10, lr=0.5, warmup=0)
     assert cold(0) == pytest.approx(0.5, rel=1e-4)
     assert all(cold(s) >= cold(s + 1) for s in range(10 * PER_EPOCH - 1))
+
+
+@pytest.mark.parametrize("name", ["dtp-simplevgg-cifar10", "backprop-lenet-mnist"])
+def test_set_once_per_epoch_the_rate_of_dtp_is_torchs_cosine(name: str) -> None:
+    """A period of 85 in 90 epochs, from 0.05 (dtp §1.8): up again at the end, by 2.7e-4."""
+    config = parsed(f"{RECIPES[name]} --lr-every epoch").optim
+    mine = LearningRate(config=config, batch=128, steps_per_epoch=PER_EPOCH)
+    assert mine.peak == 0.05
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.05)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=85, eta_min=1e-5)
+    rates: list[float] = []
+    for epoch in range(90):
+        (rate,) = {mine(step) for step in range(epoch * PER_EPOCH, (epoch + 1) * PER_EPOCH)}
+        assert rate == pytest.approx(sgd.param_groups[0]["lr"], rel=1e-9)
+        rates.append(rate)
+        sgd.step()
+        theirs.step()
+    assert (rates[0], round(rates[85], 7), round(rates[89] - 1e-5, 5)) == (0.05, 1e-5, 2.7e-4)
+
+
+def test_followed_step_by_step_the_cosine_begins_or_ends_where_it_is_read() -> None:
+    start = rate(epochs=10, lr=0.5, warmup=0, lr_at="start")
+    end = rate(epochs=10, lr=0.5, warmup=0)
+    assert start(0) == 0.5 and end(10 * PER_EPOCH - 1) == pytest.approx(0, abs=1e-12)
+    assert all(start(step + 1) == end(step) for step in range(10 * PER_EPOCH - 1))
+
+
+def test_where_the_cosine_is_read_is_a_matter_of_the_cosine() -> None:
+    for schedule in ("step", "constant"):
+        (problem,) = OptimConfig(schedule=schedule, lr_at="start").problems()  # type: ignore[arg-type]
+        assert problem.startswith(f"--lr-at belongs to --schedule cosine, not {schedule}")

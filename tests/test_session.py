@@ -126,7 +126,7 @@ def test_only_private_folders_that_hold_a_lock_are_swept(temporary: Path) -> Non
     stale(root, "shared").chmod(0o755)
     folder = stale(root, "odd")
     (folder / "lock").unlink()
-    (folder / "lock").mkdir()
+    os.mkfifo(folder / "lock", 0o600)
     (root / "file").write_text("irreplaceable")
     before = content(root)
     with session():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.unison import Found, verdict
+from runtime.found import Found, verdict
 from tests.runs import ROOT, TORCHRUN, Run, lines, started, until
 
 GRID = (
@@ -51,6 +51,11 @@ FINE, BAD = found(0), found(2, "error: one\nerror: two\n")
             "ranks 1, 2 on b and c: error: one\n",
         ),
         ([found(2, "error: two\n"), FINE, BAD], 2, "rank 2 on a: error: one\n"),
+        (
+            [FINE, BAD, found(2, "error: one\nerror: three\n")],
+            2,
+            "rank 1 on a: error: one\nrank 1 on a: error: two\nrank 2 on a: error: three\n",
+        ),
         ([found(1, "Trace\n"), found(2, "error: one\n")], 2, "rank 1 on a: error: one\n"),
         ([FINE, found(1)], 1, ""),
     ],
@@ -72,14 +77,15 @@ def test_all_go_on_from_one_batch_or_from_none() -> None:
 
 def test_everything_that_is_wrong_is_said_once(tmp_path: Path) -> None:
     """Whichever process is the first to end, upon which torchrun ends the others."""
-    program, words = (*TORCHRUN, "--nproc-per-node", "3", LAUNCH), (*GRID, "--cuts", "time")
+    program = (*TORCHRUN, "--nproc-per-node", "2", LAUNCH)
+    words = (*GRID, "--depth", "1", "--cuts", "time")
     with started(*words, program=program, cwd=tmp_path) as run:
         ended = run.end()
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
     assert ended.code == 1 and re.search(r"exitcode +: 2 ", ended.err), ended.err
     said = [line for line in ended.err.splitlines() if "error: " in line]
     assert said == [
-        "error: torchrun started 3 processes, the grid has 2: torchrun --nproc-per-node 2 "
+        "error: torchrun started 2 processes, the grid has 1: torchrun --nproc-per-node 1 "
         f"launch.py {shlex.join(words)}",
         "error: --cuts time: every process would measure for itself. Measure once with launch.py "
         "plan, and give the cut that it names",
@@ -97,13 +103,30 @@ def test_a_word_that_is_unknown_is_answered_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> str:
-    """The command, on a host where rank 1 has no room for the prepared images."""
+    """The command, on a host where rank 1 has no room for the prepared images.
+
+    Its ranks write down when they begin to check, and when rank 0, which takes long, has checked.
+    """
     program = tmp_path / "launch.py"
-    program.write_text(
-        "import os, runpy\n"
-        "if os.environ['RANK'] == '1': os.environ['LOCI_CACHE'] = '/proc/none'\n"
-        f"runpy.run_path({LAUNCH!r}, run_name='__main__')\n"
-    )
+    program.write_text(f"""
+import os, runpy, sys, time
+sys.path.insert(0, {str(ROOT)!r})
+from runtime import torchrun
+check, rank = torchrun._checked, os.environ["RANK"]
+if rank == "1":
+    os.environ["LOCI_CACHE"] = "/proc/none"
+def say(word):
+    with open("order", "a") as file:
+        file.write(f"{{rank}} {{word}}\\n")
+def checked(*known):
+    say("begins")
+    if rank == "0":
+        time.sleep(1)
+        say("has checked")
+    return check(*known)
+torchrun._checked = checked
+runpy.run_path({LAUNCH!r}, run_name="__main__")
+""")
     return str(program)
 
 
@@ -119,10 +142,29 @@ def test_what_one_rank_alone_finds_ends_all_before_anything_is_written(
     assert said[0].startswith(start)
     assert re.search(r"exitcode +: 2 ", ended.err), ended.err
     assert not (tmp_path / "runs").exists()
+    order = (tmp_path / "order").read_text().splitlines()
+    assert order == ["0 begins", "0 has checked", "1 begins"]
 
 
 def test_a_failure_that_is_not_ours_ends_all_at_once(tmp_path: Path) -> None:
-    """Also where a peer waits for what never comes."""
+    """Also where a peer waits for what never comes: rank 1 can not even be reached."""
+    program = tmp_path / "launch.py"
+    program.write_text(f"""
+import os, runpy
+if os.environ["RANK"] == "1":
+    os.environ["GLOO_SOCKET_IFNAME"] = "nowhere"
+runpy.run_path({LAUNCH!r}, run_name="__main__")
+""")
+    words = (*TORCHRUN, "--nproc-per-node", "2", str(program))
+    with started(*ENDLESS, "--run-dir", tmp_path / "run", program=words, cwd=tmp_path) as run:
+        ended = run.end()
+        until(lambda: not run.alive(), timeout=1, why="all processes are gone")
+    assert ended.code == 1
+    assert ended.err.count("\nRuntimeError: ") == 1 and "nowhere" in ended.err, ended.err
+    assert re.search(r"exitcode +: 1 ", ended.err), ended.err
+
+
+def test_a_failure_is_told_by_whom_it_befell_and_not_by_those_who_lost_it(tmp_path: Path) -> None:
     blocked = tmp_path / "run" / "modules" / "k1g0"
     blocked.parent.mkdir(parents=True)
     blocked.touch()  # where a folder has to be
@@ -131,9 +173,8 @@ def test_a_failure_that_is_not_ours_ends_all_at_once(tmp_path: Path) -> None:
         ended = run.end()
         until(lambda: not run.alive(), timeout=1, why="all processes are gone")
     assert ended.code == 1
-    assert ended.err.count("\nFileExistsError: ") == 1, ended.err
-    assert "lost k1g0" not in ended.err  # its echo
-    assert re.search(r"exitcode +: 1 ", ended.err), ended.err
+    told = [line for line in ended.err.splitlines() if re.match(r"k\dg0 failed", line)]
+    assert len(told) == 1 and told[0].startswith("k1g0 failed at the start: "), ended.err
 
 
 @pytest.mark.parametrize("whom", ["torchrun", "rank 0"])

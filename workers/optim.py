@@ -36,8 +36,10 @@ class OptimConfig:
     """What the learning rate is multiplied by when it drops: one number, or one for each
     milestone."""
     lr_every: Advanced[Literal["step", "epoch"]] = "step"
-    """Set the learning rate for every step, or once per epoch as the papers' code does, where the
-    last epoch has a rate of 0."""
+    """Set the learning rate for every step, or once per epoch as the papers' code does."""
+    lr_at: Advanced[Literal["end", "start"]] = "end"
+    """Where in a step or epoch the cosine is read. end: as GN-DGL's and InfoPro's code does, where
+    the last epoch has a rate of 0. start: as torch's own schedulers do, and DTP's code."""
     warmup: Advanced[float | None] = None
     """Epochs in which the rate rises before it follows the cosine. Default: a 16th of --epochs."""
     period: Advanced[float | None] = None
@@ -69,6 +71,8 @@ class OptimConfig:
         drops = list(self.milestones or ())
         if drops != sorted(set(drops)) or min(drops, default=1) < 1:
             yield f"--milestones {' '.join(map(str, drops))}: epochs in rising order, from 1 on"
+        if self.lr_at == "start" and self.schedule != "cosine":
+            yield f"--lr-at belongs to --schedule cosine, not {self.schedule}: leave it out"
         if len(self.decay) not in (1, len(self.drops)) or min(self.decay, default=0) <= 0:
             yield (
                 f"--decay {' '.join(f'{x:g}' for x in self.decay)}: one number above 0, or "
@@ -123,14 +127,16 @@ class LearningRate:
         if self.config.lr_every == "epoch":
             done = step // self.steps_per_epoch
             reached = done + 1
+        if self.config.lr_at == "start":
+            reached = done
         match self.config.schedule:
             case "constant":
                 return self.peak
             case "step":
                 drops, decay = self.config.drops, self.config.decay
                 factors = decay * len(drops) if len(decay) == 1 else decay
-                reached = (f for drop, f in zip(drops, factors, strict=True) if done >= drop)
-                return self.peak * math.prod(reached)
+                passed = (f for drop, f in zip(drops, factors, strict=True) if done >= drop)
+                return self.peak * math.prod(passed)
             case "cosine":
                 return self._cosine(done, reached)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -52,12 +53,20 @@ class Network:
     """A whole network, from the image to the last features; heads are not part of it.
 
     `base` is the width that auxiliary nets are measured by: their hidden layer has 8 * base units
-    (`spec` §1.3: 128 * w0 / 16). `even` says that groups must divide every width. A network that
-    `classifies` ends in its own class logits and can not be split in groups.
+    (`spec` §1.3: 128 * w0 / 16). `slices` says that its blocks can be built for a group's slice,
+    `even` that groups must divide every width. A network that `classifies` ends in its own class
+    logits, which no groups can share out. `takes` names what of a `Style` its blocks look at.
     """
 
     name: str
     blocks: tuple[Block, ...]
     base: int
+    slices: bool = True
     even: bool = True
     classifies: bool = False
+    takes: tuple[Literal["dropout", "slope"], ...] = ()
+
+    @property
+    def sliceable(self) -> bool:
+        """Whether a row may have several groups."""
+        return self.slices and not self.classifies

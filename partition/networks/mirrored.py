@@ -104,7 +104,7 @@ def simple_vgg(
 ) -> Network:
     """Five convolutions, which halve the map each, and the classifier."""
     blocks = _chain(shape, widths, (classes,), kernel=3, pool=(2, 2, 0))
-    return Network(name=name, blocks=tuple(blocks), base=16, even=False, classifies=True)
+    return Network(name=name, blocks=tuple(blocks), base=16, slices=False, classifies=True)
 
 
 def lenet(
@@ -113,4 +113,4 @@ def lenet(
     """Two convolutions, a hidden layer and the classifier."""
     *convs, hidden = widths
     blocks = _chain(shape, convs, (hidden, classes), kernel=5, pool=(3, 2, 1))
-    return Network(name=name, blocks=tuple(blocks), base=16, even=False, classifies=True)
+    return Network(name=name, blocks=tuple(blocks), base=16, slices=False, classifies=True)

@@ -85,4 +85,4 @@ def resnet(
         for index in range(blocks):
             listed.append(basic(before, width, 2 if stage > 1 and index == 0 else 1))
             before = width
-    return Network(name=name, blocks=tuple(listed), base=widths[0])
+    return Network(name=name, blocks=tuple(listed), base=widths[0], takes=("dropout",))

@@ -16,6 +16,8 @@ from partition.layers import Conv, Dense, Dropout
 from partition.networks.block import Block, Network, Piece, Style
 from partition.spans import Span
 
+TAKES = ("dropout", "slope")
+
 
 def _rectifier(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
@@ -98,7 +100,7 @@ def vgg6a(
         build=lambda piece: Linear(maps[-1], area, last, piece, slope=style.slope),
         outlet=_outlet(last, False, style),
     )
-    return Network(name=name, blocks=(*blocks, linear), base=16, even=False)
+    return Network(name=name, blocks=(*blocks, linear), base=16, even=False, takes=TAKES)
 
 
 def cnn6(
@@ -106,4 +108,4 @@ def cnn6(
 ) -> Network:
     """Six convolutions, no linear layer: the head is one."""
     blocks = _convolutions(widths, shape[0], (1, 3), bias=False, style=style)
-    return Network(name=name, blocks=tuple(blocks), base=16, even=False)
+    return Network(name=name, blocks=tuple(blocks), base=16, even=False, takes=TAKES)

@@ -1,8 +1,9 @@
 """Difference target propagation, and backprop beside it (Ernoult et al., ICML 2022; dtp §1.8).
 
 Sources: amoudgl/distributed-dtp for simple_vgg, ernoult/scalingDTP for LeNet. Their cosine is
-followed epoch by epoch, ours at every step. What is published for each layer's feedback weights is
-the method's default for the network (partition/papers.py).
+set at the start of every epoch, ours at every step: with `--lr-every epoch` it is theirs. What is
+published for each layer's feedback weights is the method's default for the network
+(partition/papers.py).
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from runtime.recipes.words import Recipe
 
 SGD = "--epochs 90 --momentum 0.9 --no-nesterov --weight-decay 1e-4"
-TRAINING = f"{SGD} --schedule cosine --warmup 0 --period 85 --floor 1e-5"
+TRAINING = f"{SGD} --schedule cosine --warmup 0 --period 85 --floor 1e-5 --lr-at start"
 EDGE = "--augment edge --pad 4"
 VGG = "--network simple_vgg"
 CIFAR = f"{VGG} --batch 128 --dataset cifar10 {EDGE} {TRAINING}"
