@@ -38,8 +38,7 @@ class RunConfig:
     memory_format: Advanced[Literal["auto", "channels_last", "contiguous"]] = "auto"
     """How maps lie in memory. auto: channels_last on a CPU, where that is faster."""
     debug: bool = False
-    """Run the whole grid in this one process: breakpoints work, and autograd's anomaly detection is
-    on."""
+    """Run the whole grid in this one process: breakpoints work, autograd looks for anomalies."""
     eval_every: int = 1
     """Evaluate after so many epochs, and after the last; 0: never."""
     save_every: int = 0

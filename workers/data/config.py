@@ -11,8 +11,6 @@ from partition.advanced import Advanced
 class DataConfig:
     """The dataset, its batches and its augmentation."""
 
-    # Lines end where sentences do: the command line's help keeps these line breaks.
-
     dataset: str = "digits"
     """Dataset; see `list datasets`."""
 
@@ -23,8 +21,8 @@ class DataConfig:
     """Fetch the files into --data-dir if they are not there."""
 
     image_size: int | None = None
-    """Resize images to so many pixels in height and width. Default: the size they have; 32 for
-    digits and synthetic."""
+    """Resize images to so many pixels in height and width. Default: their own size; 32 for digits
+    and synthetic."""
 
     batch: int = 128
     """Images in a training batch."""
@@ -40,18 +38,20 @@ class DataConfig:
     """Leave out the last batch of an epoch when it is smaller than the others."""
 
     augment: Literal["auto", "none", "reflect", "zero", "edge"] = "auto"
-    """Random crops and flips of training images. auto: those usual for the dataset. none: neither.
-    reflect, zero, edge: crops, after padding like this."""
+    """Random crops and flips of training images. reflect, zero, edge: crops, after such padding.
+    none: neither. auto: reflect for cifar10, cifar100 and folder, none for synthetic, else zero."""
 
     pad: Advanced[int | None] = None
-    """Pixels of padding on every side before the random crop. Default: as --augment says."""
+    """Pixels of padding on every side before the random crop. Default: the dataset's, 2 for digits,
+    svhn, mnist and fashion-mnist, else 4."""
 
     flip: Advanced[Literal["auto", "on", "off"]] = "auto"
-    """Mirror half of the training images. auto: as --augment says."""
+    """Mirror half of the training images. auto: the dataset's; on for cifar10, cifar100, stl10,
+    imagenet32, fashion-mnist and folder."""
 
     mean: Advanced[tuple[float, ...] | None] = None
-    """Subtracted from each channel, in units where white is 1.
-    Default: the published values if there are any, else the mean of the training images."""
+    """What is subtracted from each channel, where white is 1. Default: the published values if
+    there are any, else the mean of the training images."""
 
     std: Advanced[tuple[float, ...] | None] = None
-    """Divides each channel after the mean, in the same units. Default: as for the mean."""
+    """What each channel is divided by after that, where white is 1. Default: likewise."""
