@@ -155,8 +155,9 @@ def test_a_network_may_say_that_it_has_no_slices(added: Callable[[Network], None
         (Scaled, "trunk.b.1 is a Scaled with weights that nobody draws from the seed"),
         (lambda: nn.LazyConv2d(4, 1), "trunk.b.1 is a LazyConv2d, whose size nobody knows yet"),
         (lambda: nn.MultiheadAttention(16, 2), "trunk.b.1 is a MultiheadAttention with weights"),
+        (lambda: nn.Dropout2d(0.1), "trunk.b.1 is a Dropout2d, which draws other numbers in every"),
     ],
-    ids=["parameter", "lazy", "attention"],
+    ids=["parameter", "lazy", "attention", "dropout"],
 )
 def test_what_nobody_can_draw_is_refused_by_name(
     added: Callable[[Network], None], inner: Callable[[], nn.Module], words: str
