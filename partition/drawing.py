@@ -1,9 +1,9 @@
 """Draws the first weights of everything a module is made of, or says what can not be drawn.
 
-    layers of partition.layers, and others with `draw`   draw themselves whole, and take their slice
+    layers of partition.layers, and others with `draw`   draw their own whole, and take their slice
     norms                                                start at constants, as constructed
     other layers of torch                                as torch draws them, whole, by their name
-    anything else that has weights                       is refused, by its name
+    anything else that has weights, torch's dropout      is refused, by its name
 
 So every weight is a function of (seed, name), and two runs of one seed start alike. A layer of
 torch does not know of slices: where a row has several groups, only norms of single channels may
@@ -26,6 +26,11 @@ PER_CHANNEL = (
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
 CONSTANT = (*PER_CHANNEL, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+# They draw in every step, from torch's global source, which no seed of a run reaches.
+RANDOM = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU),
+)
 
 
 @runtime_checkable
@@ -59,7 +64,12 @@ def undrawable(module: nn.Module, name: str, *, sliced: bool = False) -> Iterato
         kind = type(layer).__name__
         if isinstance(layer, (Drawn, *PER_CHANNEL)):
             continue
-        if sliced:
+        if isinstance(layer, RANDOM):
+            yield (
+                f"{path} is a {kind}, which draws other numbers in every run: build it from "
+                "partition.layers"
+            )
+        elif sliced:
             yield (
                 f"--groups: {path} is a {kind}, a whole layer that no group can have a slice of: "
                 "leave --groups out, or build it from partition.layers"
@@ -74,11 +84,11 @@ def undrawable(module: nn.Module, name: str, *, sliced: bool = False) -> Iterato
 
 
 def _layers(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-    """What draws itself, with all that is in it, and what has weights of its own, by name."""
+    """By name: what draws itself, with all that is in it; what has weights of its own, or draws."""
     if isinstance(module, Drawn):
         yield name, module
         return
-    if any(True for _ in module.parameters(recurse=False)):
+    if isinstance(module, RANDOM) or any(True for _ in module.parameters(recurse=False)):
         yield name, module
     for path, child in module.named_children():
         yield from _layers(child, f"{name}.{path}")

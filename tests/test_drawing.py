@@ -155,8 +155,9 @@ def test_a_network_may_say_that_it_has_no_slices(added: Callable[[Network], None
         (Scaled, "trunk.b.1 is a Scaled with weights that nobody draws from the seed"),
         (lambda: nn.LazyConv2d(4, 1), "trunk.b.1 is a LazyConv2d, whose size nobody knows yet"),
         (lambda: nn.MultiheadAttention(16, 2), "trunk.b.1 is a MultiheadAttention with weights"),
+        (lambda: nn.Dropout2d(0.1), "trunk.b.1 is a Dropout2d, which draws other numbers in every"),
     ],
-    ids=["parameter", "lazy", "attention"],
+    ids=["parameter", "lazy", "attention", "dropout"],
 )
 def test_what_nobody_can_draw_is_refused_by_name(
     added: Callable[[Network], None], inner: Callable[[], nn.Module], words: str
@@ -218,3 +219,34 @@ def test_what_the_modules_have_of_their_own_starts_apart() -> None:
     assert parts == {"head", "decoder", "contexts"}
     for (one, a), (other, b) in combinations(own.items(), 2):
         assert a.shape != b.shape or not torch.equal(a, b), f"{one} and {other}"
+
+
+@pytest.mark.parametrize(
+    ("network", "widths", "groups"),
+    [("mlp", (12, 9, 10, 8), (3, 2)), ("vgg6a", (6, 8, 8, 10, 12), (2, 3))],
+)
+def test_every_slice_is_of_the_same_whole(
+    network: str, widths: tuple[int, ...], groups: tuple[int, ...]
+) -> None:
+    """Weights and biases of linear layers and convolutions, behind a cut and inside a row."""
+    one = planned(DGL(), depth=1, groups=1, network=network, widths=widths)
+    whole = fresh(one)["k0g0"]
+    plan = planned(DGL(), depth=2, groups=groups, network=network, widths=widths)
+    grid = fresh(plan)
+    seen: set[tuple[str, bool]] = set()
+    before = dict(zip(one.modules[0].blocks, (0, *widths), strict=False))
+    for module in plan.modules:
+        for name, tensor in grid[str(module.address)].items():
+            if not name.startswith("trunk.") or tensor.ndim == 0:
+                continue
+            full, block = whole[name], name.split(".")[1]
+            wanted = full[Span.of(len(full), module.group, module.groups).slice]
+            inside = tensor.ndim > 1 and block != module.blocks[0]
+            if inside:
+                own = Span.of(before[block], module.group, module.groups)
+                area = full.shape[1] // own.total
+                wanted = wanted[:, own.start * area : own.stop * area]
+            assert torch.equal(tensor, wanted), f"{module.address} {name}"
+            seen.add((name, inside))
+    assert {name for name, _ in seen} == {n for n, t in whole.items() if "trunk" in n and t.ndim}
+    assert sum(inside for _, inside in seen) == len(widths) - 2

@@ -295,12 +295,22 @@ def test_the_weight_of_similarity_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "method",
-    [InfoPro(lambdas=LAMBDAS), ContSup(mode="R1E", loss="softmax", share="maps")],
-    ids=["contrast", "contexts"],
+    ("method", "grid"),
+    [
+        (InfoPro(lambdas=LAMBDAS), {"depth": 3, "groups": 2}),
+        (ContSup(mode="R1E", loss="softmax", share="maps"), {"depth": 3, "groups": 2}),
+        (
+            PredSim(share="maps"),
+            {
+                **{"depth": 4, "groups": (2, 4, 1, 2), "network": "vgg6a", "widths": VGG},
+                **{"dropout": DROPOUT, "slope": 0.01},
+            },
+        ),
+    ],
+    ids=["contrast", "contexts", "pools"],
 )
-def test_evaluation_votes_like_the_monolith(method: AnyMethod) -> None:
-    plan = plan_of(method, 3, 2)
+def test_evaluation_votes_like_the_monolith(method: AnyMethod, grid: dict[str, Any]) -> None:
+    plan = planned(method, **grid)
     with ballots_kept() as ballots:
         workers, notebooks = lockstep(job_of(plan, method, steps=STEPS, evaluate=True))
     silent, _ = lockstep(job_of(plan, method, steps=STEPS))
@@ -314,5 +324,7 @@ def test_evaluation_votes_like_the_monolith(method: AnyMethod) -> None:
     labels = torch.cat([feed.eval_labels("test", i) for i in range(2)])
     expected = [100 * float((p.argmax(1) == labels).double().mean()) for p in joined]
     result = notebooks[plan.grid.rows[-1][0]].results[-1]
-    assert [row for row in result.rows if row is not None] == pytest.approx(expected)
-    assert [k for k, row in enumerate(result.rows) if row is not None] == list(plan.predictors)
+    told = dict(enumerate([*result.rows, result.head]))
+    assert {k: row for k, row in told.items() if row is not None} == pytest.approx(
+        dict(zip(plan.predictors, expected, strict=True))
+    )
