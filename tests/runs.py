@@ -59,5 +59,5 @@ def evaluated(run_dir: Path) -> list[dict[str, str]]:
     seconds = [float(line.pop("seconds")) for line in lines]
     times = [datetime.fromisoformat(line.pop("time")) for line in lines]
     assert seconds == sorted(seconds) and times == sorted(times), "time goes on"
-    assert all(second > 0 for second in seconds) and all(moment.tzinfo for moment in times)
+    assert min(seconds) >= 0 and all(moment.tzinfo for moment in times)  # noted once a second
     return lines
