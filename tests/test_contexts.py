@@ -18,7 +18,7 @@ from comm.errors import BadInput
 from comm.route import Kind
 from partition.build import build
 from partition.contexts import Contexts, ContextSpec, context_specs
-from partition.layers import draw
+from partition.drawing import draw
 from partition.plan import Plan
 from partition.routes import route_problems
 from partition.spans import Span
