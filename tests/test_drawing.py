@@ -19,6 +19,7 @@ from partition.spans import Span
 from tests.grids import job_of, lockstep, planned, states
 from workers.methods.contsup import ContSup
 from workers.methods.dgl import DGL
+from workers.methods.dtp import DTP
 
 States = dict[str, dict[str, Tensor]]
 
@@ -250,3 +251,19 @@ def test_every_slice_is_of_the_same_whole(
             seen.add((name, inside))
     assert {name for name, _ in seen} == {n for n, t in whole.items() if "trunk" in n and t.ndim}
     assert sum(inside for _, inside in seen) == len(widths) - 2
+
+
+def test_layers_and_mirrors_start_between_the_published_bounds() -> None:
+    """PyTorch's own (dtp §1.3): a transposed convolution's is the layer's, by what that reads."""
+    method = DTP(iterations=(1, 1, 1), noise=(0.1,) * 3, feedback_lr=(0.1,) * 3)
+    plan = planned(method, depth=1, groups=1, network="lenet", widths=(4, 8, 20))
+    state = states(lockstep(job_of(plan, method, steps=0))[0])["k0g0"]
+    fans = {"trunk.conv_0.conv": 3 * 25, "trunk.conv_1.conv": 4 * 25, "trunk.fc_0.linear": 8 * 16}
+    fans |= {"trunk.fc.linear": 20, "mirrors.conv_1.back": 4 * 25}
+    fans |= {"mirrors.fc_0.back": 20, "mirrors.fc.back": 5}
+    assert {name.removesuffix(".weight") for name in state if name.endswith("weight")} == {*fans}
+    for name, fan_in in fans.items():
+        most = float(state[f"{name}.weight"].abs().max()) * fan_in**0.5
+        assert 0.94 < most < 1 + 1e-6, f"{name}: {most}"
+        assert float(state[f"{name}.bias"].abs().max()) <= fan_in**-0.5 * (1 + 1e-6)
+    assert not torch.equal(state["trunk.conv_1.conv.weight"], state["mirrors.conv_1.back.weight"])
