@@ -1,9 +1,10 @@
-"""What all tests share: prepared datasets go to a cache of the session's own; Ctrl-C is heard."""
+"""What all tests share: a cache of their own for prepared datasets, one thread, and Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,3 +19,9 @@ def _interrupts_are_heard() -> None:
     """Tests that a shell runs in the background ignore them, and so would all they start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tensors here are small: more threads would spend their time waiting for each other."""
+    torch.set_num_threads(1)

@@ -50,6 +50,10 @@ def beats(grid: Grid, **more: object) -> dict[int, Beat]:
     return {
         rank: Beat(
             rank=rank,
+            doing="working",
+            waiting=False,
+            still=0.0,
+            asked=False,
             modules=[module(str(address), **more) for address in grid.hosted(rank)],  # type: ignore[arg-type]
             resident=10 << 20,
         )
