@@ -8,6 +8,7 @@ python launch.py recipes
 python launch.py list methods | networks | datasets
 """
 
+import errno
 import os
 import sys
 from contextlib import ExitStack
@@ -23,7 +24,7 @@ def main() -> int:
 
     141 says that nobody reads any more what it prints.
     """
-    from runtime.exits import EXIT_UNREAD
+    from runtime.exits import EXIT_FAILED, EXIT_UNREAD
     from runtime.world import under_torchrun
 
     out = sys.stdout
@@ -37,9 +38,12 @@ def main() -> int:
         else:
             code = command()
         out.flush()
-    except BrokenPipeError:
+    except OSError as error:  # all others are told where they come up
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        return EXIT_UNREAD
+        if error.errno == errno.EPIPE:
+            return EXIT_UNREAD
+        print(f"error: what there is to say could not be written: {error}", file=sys.stderr)
+        return EXIT_FAILED
     return code
 
 

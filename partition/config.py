@@ -29,8 +29,9 @@ class GridConfig:
     each row. The result is the same but for the order in which gradients are added up."""
     cuts: tuple[str, ...] = ("macs",)
     """Where the network is cut in depth. macs, time: where the slowest process has the least to do,
-    by its count or as measured here. even: into equally many blocks. single: into one block each.
-    paper, balanced: as published. Or the last block of each module but the last: s1b4 s2b4."""
+    by its count or as measured here. even: into equally many blocks. single: one block in each row,
+    the rest in the last. paper, balanced: as published. Or the last block of each module but the
+    last: s1b4 s2b4."""
     window: int = 4
     """Batches that a row may be ahead of the next row; it changes no result."""
 

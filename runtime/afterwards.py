@@ -9,7 +9,8 @@ def next_move(run_dir: RunDir, plan: Plan) -> str:
     """How to go on, in one line."""
     found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).complete()
     if not found:
-        return "It had not written a checkpoint yet; the same command begins anew."
+        anew = "with another --run-dir" if plan.replay else f"with train --resume {run_dir.root}"
+        return f"It had not written a checkpoint yet: begin anew, {anew}"
     last = f"Its last checkpoint is from after step {found[-1].step}"
     if plan.replay:
         return (

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from comm.telemetry import Beat, ModuleBeat
 from runtime.phase import WORKING
 
+AND = " and "  # between the modules of one process
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pulse:
@@ -18,7 +20,7 @@ class Pulse:
 
     @property
     def name(self) -> str:
-        return " and ".join(self.hosted)
+        return AND.join(self.hosted)
 
     @property
     def modules(self) -> tuple[ModuleBeat, ...]:
@@ -106,14 +108,14 @@ def _addresses(pulses: Mapping[int, Pulse]) -> set[str]:
 
 def _found(address: str, stands: Mapping[str, _Stand]) -> str | None:
     """Who stands for `address`: itself, or its process."""
-    return next((name for name in stands if address in name.split(" and ")), None)
+    return next((name for name in stands if address in name.split(AND)), None)
 
 
 def _endless(name: str, stand: _Stand, pulses: Mapping[int, Pulse]) -> str:
-    verb = "have" if " and " in name else "has"
+    verb = "have" if AND in name else "has"
     return (
         f"{name} {verb} been {stand.word} for {stand.still:.0f} s without an end"
-        f"{_waiting(pulses, {name})}; if it is only slow, raise --stall"
+        f"{_waiting(pulses, set(name.split(AND)))}; if it is only slow, raise --stall"
     )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from comm.errors import BadInput
+from comm.decoding import read
+from comm.errors import Damaged
 from workers.aside import replace
 
 NAME = "classes.json"
@@ -26,28 +27,19 @@ def write_classes(root: Path, names: Sequence[str]) -> None:
 
 
 def read_classes(root: Path) -> tuple[str, ...]:
-    """The names, by number. Raises BadInput if the file is missing or damaged."""
-    path = root / NAME
+    """The names, by number. Raises Damaged if the file is missing or damaged."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Classes).classes
-    except OSError as error:
-        raise BadInput(
-            [
-                f"{path} cannot be read ({error.strerror}): a run writes it when it begins; "
-                "name the directory of one"
-            ]
-        ) from error
-    except (msgspec.MsgspecError, ValueError) as error:  # what is no UTF-8 is a ValueError
-        raise BadInput(
-            [f"{path} is damaged ({error}): launch.py train --resume {root} writes it again"]
-        ) from error
+        return read(root / NAME, _Classes).classes
+    except Damaged as error:
+        why = f"{error.why}; launch.py train --resume {root} writes it again"
+        raise Damaged(error.path, why) from error
 
 
 def changed_classes(root: Path, now: Sequence[str]) -> list[str]:
     """How the names of a dataset differ from those of the run, as problems; none if they do not."""
     try:
         known = read_classes(root)
-    except BadInput as error:
+    except Damaged as error:
         return list(error.problems)
     gone, new = (
         [name for name in these if name not in those]

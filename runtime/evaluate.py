@@ -36,11 +36,12 @@ def evaluate(root: Path, data_dir: Path | None, console: Console, *, json: bool 
     last = found.note
     if last is None:
         raise BadInput([*found.words, f"{root}: the run has no complete checkpoint"])
+    words = Console(stderr=True, soft_wrap=True) if json else console
     for word in found.words:
-        console.print(Text(word))
+        words.print(Text(word))
     name = at_hand(config.run.device)
     if name != config.run.device:
-        console.print("the run was made on a GPU, and torch sees none here: evaluated on the CPU")
+        words.print("the run was made on a GPU, and torch sees none here: evaluated on the CPU")
     threads = (config.run.threads or 0) * plan.grid.processes  # as many as all of it had
     device = settle(portion_of(0, 1, threads or None), device_name(name, 0))
     config, data = moved(root, config, plan, data_dir)

@@ -58,9 +58,8 @@ def server_pid() -> int | None:
     return _server._forkserver_pid
 
 
-def server_death() -> str | None:
-    """How the fork server ended, if it has: with it, all workers die."""
-    pid = server_pid()
+def server_death(pid: int | None) -> str | None:
+    """How the fork server that was process `pid` ended, if it has: with it, its workers die."""
     if pid is None:
         return None
     try:

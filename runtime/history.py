@@ -14,15 +14,17 @@ module that counts notes them in its `clock.csv` about once a second.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
-from workers.aside import append, replace, writing
+from comm.decoding import content
+from workers.aside import replace, writing
 from workers.ballot import Result
+from workers.growing import GrowingFile
 
 NOTED = 1.0  # seconds of training between two notes of the clock
 
@@ -30,35 +32,42 @@ NOTED = 1.0  # seconds of training between two notes of the clock
 class Lines:
     """A file of comma-separated lines that begin with a turn; those from `turn` on are dropped.
 
-    So is what is no such line: the last one of a run that was killed while writing.
+    The last line of a run that was killed may be half a line, and is dropped too. A file with other
+    lines that can not be read stays beside as `aside`. Raises Damaged, NotWritten.
     """
 
     def __init__(self, path: Path, names: Sequence[str], *, turn: int) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.kept: list[list[str]] = []
         if path.exists():
-            whole = path.read_text(encoding="utf-8", errors="replace").split("\n")[1:-1]
-            found = [line.split(",") for line in whole]
-            found = [fields for fields in found if len(fields) == len(names)]
-            self.kept = [fields for fields in found if _before(fields[0], turn)]
+            text = content(path).decode(errors="replace")
+            found = [line.split(",") for line in text.split("\n")[1:-1]]
+            read = [fields for fields in found if _reads(fields, len(names))]
+            self.kept = [fields for fields in read if int(fields[0]) < turn]
+            if len(read) < len(found):
+                replace(aside(path), content(path))
         lines = (names, *self.kept)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         replace(path, "".join(",".join(fields) + "\n" for fields in lines).encode())
-        self._path = path
-        with writing(path):  # without a buffer, closing it can not fail once more
-            self._file = path.open("ab", buffering=0)
+        self._file = GrowingFile(path)
 
     def write(self, *fields: object) -> None:
         """One more line, at once."""
-        with writing(self._path):
-            append(self._file, (",".join(map(str, fields)) + "\n").encode())
+        self._file.add(",".join(map(str, fields)).encode())
 
     def close(self) -> None:
         """Nothing more will come."""
         self._file.close()
 
 
-def _before(field: str, turn: int) -> bool:
-    return field.isdecimal() and int(field) < turn
+def aside(path: Path) -> Path:
+    """Where a file stays that can not all be read."""
+    now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    return path.with_name(f"aside-{now}-{path.name}")
+
+
+def _reads(fields: Sequence[str], wanted: int) -> bool:
+    return len(fields) == wanted and fields[0].isdecimal()
 
 
 def _seconds(field: str) -> float:
@@ -73,9 +82,14 @@ class History:
     def __init__(self, path: Path, clock: Path, *, rows: int, turn: int) -> None:
         accuracies = (*(f"row {k}" for k in range(rows)), "head", "ensemble", "member")
         names = ("turn", "epoch", "step", "split", "time", "seconds", *accuracies, "loss")
-        self._lines = Lines(path, names, turn=turn)
-        self._clock = Lines(clock, ("turn", "seconds"), turn=turn)
-        self.seconds = max((_seconds(fields[1]) for fields in self._clock.kept), default=0.0)
+        with ExitStack() as opened:
+            self._lines = Lines(path, names, turn=turn)
+            opened.callback(self._lines.close)
+            self._clock = Lines(clock, ("turn", "seconds"), turn=turn)
+            opened.pop_all()
+        at = names.index("seconds")
+        noted = [fields[1] for fields in self._clock.kept] + [f[at] for f in self._lines.kept]
+        self.seconds = max(map(_seconds, noted), default=0.0)
         self._noted, self._turn = self.seconds, turn
         self._since = monotonic()
 
@@ -115,7 +129,9 @@ class History:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.seconds > self._noted:
-            self._note()
-        self._clock.close()
-        self._lines.close()
+        try:
+            if self.seconds > self._noted:
+                self._note()
+        finally:
+            self._clock.close()
+            self._lines.close()

@@ -1,13 +1,14 @@
-"""Output that outlasts its reader: a terminal that closes, or a pipe whose other end is gone.
+"""Output that outlasts its reader: a terminal that closes, a pipe nobody reads, a full disk.
 
-What a long run shows is worth less than the run: it goes on, and from then on writes to nowhere.
+What a run shows is worth less than the run: it must not break off where it shows something. What
+comes after that goes nowhere, and whoever watches `lost` can end the run in good order.
 """
 
 import errno
 import os
 from typing import Any, TextIO
 
-GONE = (errno.EPIPE, errno.EIO)  # of a pipe; of a terminal
+GONE = (errno.EPIPE, errno.EIO, errno.ENOSPC, errno.EDQUOT)  # pipe, terminal, disk
 
 
 class Lasting:

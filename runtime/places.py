@@ -5,10 +5,10 @@ from pathlib import Path
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """The same for as long as it is the same folder; None if there is none."""
+    """The same for as long as it is the same folder; None if there is none to be seen."""
     try:
         found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return None
     return found.st_dev, found.st_ino
 

@@ -9,7 +9,7 @@ from threading import Thread
 
 import psutil
 
-from runtime.fork_server import context, end_servers, warm_up
+from runtime.fork_server import context, end_servers, server_death, server_pid, warm_up
 from runtime.ticket import Ticket
 
 ENDING = 5.0  # seconds that processes may take to end, once they are killed
@@ -22,18 +22,26 @@ class Processes:
         self._tickets = tickets
         self._processes: dict[int, ForkServerProcess] = {}
         self._starter = Thread(target=self._start, name="starter", daemon=True)
+        self._server: int | None = None
         self.failure: Exception | None = None  # why not all could be started
 
     def start(self) -> None:
         """Start a process for every ticket, soon."""
         warm_up()
+        self._server = server_pid()
         self._starter.start()
+
+    def server_death(self) -> str | None:
+        """How the fork server ended, if it has: no module is to blame for that."""
+        return server_death(self._server)
 
     def _start(self) -> None:
         from runtime.member import serve
 
         try:
             for ticket in self._tickets:
+                if self.server_death():  # Python would start another, whose workers have no parent
+                    return
                 process = context.Process(target=serve, args=(ticket.to_json(),), daemon=True)
                 process.start()
                 self._processes[ticket.rank] = process

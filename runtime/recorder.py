@@ -33,7 +33,11 @@ class RunRecorder(MetricsFile):
         self._history: History | None = None
         if address == plan.grid.rows[-1][0]:
             clock, rows = folder / "clock.csv", plan.grid.depth
-            self._history = History(run_dir.history, clock, rows=rows, turn=turn)
+            try:
+                self._history = History(run_dir.history, clock, rows=rows, turn=turn)
+            except BaseException:
+                super().__exit__(None, None, None)
+                raise
 
     def lesson(self, *, turn: int, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """One training step."""

@@ -127,9 +127,12 @@ def summarise(
     }
     text = io.StringIO()
     Console(file=text, width=120).print(whole, *([] if cause is None else [Sentence(cause)]))
-    console.print(whole)
+    failed = None
     try:
         replace(run_dir.summary, msgspec.json.format(msgspec.json.encode(written)))
         replace(run_dir.summary_text, text.getvalue().encode())
     except NotWritten as error:
-        print(f"the summary stands here alone: {error}", file=sys.stderr)
+        failed = error
+    console.print(whole)
+    if failed is not None:
+        print(f"the summary stands here alone: {failed}", file=sys.stderr)

@@ -20,7 +20,6 @@ from runtime.blame import stalled
 from runtime.console import Progress
 from runtime.exits import EXIT_STOPPED
 from runtime.failure import cause, read_notes
-from runtime.fork_server import server_death
 from runtime.interrupts import Requests
 from runtime.places import Places
 from runtime.processes import Processes
@@ -118,15 +117,18 @@ class Supervisor:
             failed = _bad(self._processes.exits())
             found = cause(read_notes(self._session), failed, self._words())
             raise RunError(self._death() or found)
+        if len(exits) == len(self._hosted):
+            self._listen()  # to what the last of them said
+            return True
         if death := self._death():
             raise RunError(death)
         if moved := self._places.moved():
             raise RunError(moved)
-        return len(exits) == len(self._hosted)
+        return False
 
     def _death(self) -> str | None:
         """How the fork server ended, if it did: no module is to blame then."""
-        if ended := server_death():
+        if ended := self._processes.server_death():
             hint = " (out of memory?)" if "SIGKILL" in ended else ""
             return f"the fork server, from which all modules come: {ended}{hint}"
         return None

@@ -138,11 +138,12 @@ def _speedups(plan: Plan) -> Iterator[str]:
         f"speed-up in MACs, communication not counted: training {plan.training_speedup:.3f}×, "
         f"inference {plan.inference_speedup:.3f}×" + _context_share(plan)
     )
-    if max(plan.grid.groups) > 1 and plan.inference_macs < plan.whole_macs:
+    processes = plan.grid.processes
+    if plan.inference_macs < plan.whole_macs and plan.training_speedup > processes:
         yield (
             f"groups make the network itself smaller, {plan.inference_macs / 1e3:,.1f} kMACs "
-            f"instead of {plan.whole_macs / 1e3:,.1f}: so {plan.grid.processes} processes may be "
-            f"more than {plan.grid.processes}× as fast as one process with the undivided network"
+            f"instead of {plan.whole_macs / 1e3:,.1f}: so {processes} processes may be more than "
+            f"{processes}× as fast as one process with the undivided network"
         )
 
 

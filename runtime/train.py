@@ -44,10 +44,9 @@ def _see_to_its_end(opened: Opened, folder: Path, requests: Requests, console: C
             code, ended = EXIT_STOPPED, str(error)
         except RunError as error:
             code, ended, cause = EXIT_FAILED, FAILED, str(error)
-    if not places.moved():
-        summarise(run_dir, ready.plan, ended=ended, cause=cause, console=console)
-        if code:
-            console.print(next_move(run_dir, ready.plan), soft_wrap=True, highlight=False)
+    summarise(run_dir, ready.plan, ended=ended, cause=cause, console=console)
+    if code and run_dir.config.exists():
+        console.print(next_move(run_dir, ready.plan), soft_wrap=True, highlight=False)
     if cause is not None:
         print(cause, file=sys.stderr)
         for line in telling_logs(run_dir, ready.plan):

@@ -29,6 +29,7 @@ import msgspec
 from runtime.death import die_with_parent
 from runtime.exits import EXIT_FAILED, EXIT_STOPPED
 from runtime.found import Found, verdict
+from runtime.interrupts import ENDING
 from runtime.world import World
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Unison:
         """
         self._held.close()
         self.agreed = True
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             if callable(signal.getsignal(number)):  # it would not run while the store waits
                 signal.signal(number, signal.SIG_DFL)
         world, said, store = self._world, self._errors.text if code else "", self._store

@@ -112,3 +112,16 @@ def test_a_run_that_stops_has_noted_its_last_second(tmp_path: Path) -> None:
         history.trained(0)
     with opened(tmp_path, 1) as history:
         assert history.seconds >= PAUSE
+
+
+def test_lines_that_can_not_be_read_stay_beside(tmp_path: Path) -> None:
+    with opened(tmp_path, 0) as history:
+        history.trained(0)
+        history.evaluated(1, result(1))
+    path = tmp_path / "history.csv"
+    names, line, _ = path.read_text().split("\n")
+    path.write_text(f"{names}\nno such line\n{line}\n")
+    with opened(tmp_path, 2):
+        assert [line["turn"] for line in written(tmp_path)] == ["1"]
+    (beside,) = tmp_path.glob("aside-*-history.csv")
+    assert "no such line" in beside.read_text()

@@ -1,5 +1,7 @@
 """Who asks a run to end is heard, at any moment and by whatever process, and nothing is lost."""
 
+import errno
+import io
 import os
 import pty
 import signal
@@ -14,6 +16,7 @@ import msgspec
 import psutil
 import pytest
 
+from runtime.output import Lasting
 from tests.runs import ROOT, Ended, Run, checkpoints, launch, lines, started, until
 
 GRID = (
@@ -227,6 +230,58 @@ def test_a_killed_fork_server_is_named(running: Run) -> None:
     assert ended.code == 1
     first = ended.err.splitlines()[0]
     assert first.startswith("the fork server") and "killed by SIGKILL" in first
+
+
+def test_a_fork_server_that_is_killed_while_it_starts_modules_is_named(run_dir: Path) -> None:
+    """It is not started anew: the modules that it had started are gone with it."""
+    with started(*ENDLESS, "--run-dir", run_dir) as run:
+        server = server_of(run)
+        until(lambda: run.workers(run_dir), timeout=60, why="the first module's process")
+        server.kill()
+        ended = run.end(timeout=20)
+        until(lambda: not run.alive(), timeout=1, why="all processes are gone")
+        assert run.left_behind() == []
+    assert ended.code == 1
+    assert ended.err.startswith("the fork server"), ended.err
+
+
+def test_output_that_finds_no_room_is_told_in_a_line(run_dir: Path, tmp_path: Path) -> None:
+    words = (sys.executable, str(ROOT / "launch.py"), *ENDLESS, "--run-dir", str(run_dir))
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            words,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            text=True,
+            timeout=60,
+        )
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "could not be written" in line and "No space left" in line
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EIO, errno.ENOSPC])
+def test_output_that_can_not_be_written_any_more_goes_nowhere(number: int, tmp_path: Path) -> None:
+    class Failing(io.TextIOWrapper):
+        failing = False
+
+        def flush(self) -> None:
+            if self.failing:
+                self.failing = False
+                raise OSError(number, os.strerror(number))
+            super().flush()
+
+    with (tmp_path / "out").open("wb", buffering=0) as file:
+        stream = Failing(file, write_through=True)
+        output = Lasting(stream)
+        output.write("before")
+        stream.failing = True
+        assert not output.lost
+        output.flush()
+        assert output.lost
+        output.write("after")
+        assert (tmp_path / "out").read_text() == "before"
 
 
 def test_a_fork_server_that_froze_before_the_end_is_named(run_dir: Path) -> None:

@@ -3,8 +3,6 @@
 The lines hold nothing that depends on time, so that two runs of the same plan write the same bytes.
 """
 
-import errno
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +10,9 @@ from typing import Protocol, Self
 
 import msgspec
 
-from workers.aside import append, replace, writing
+from workers.aside import replace
 from workers.ballot import Result
+from workers.growing import GrowingFile
 from workers.metrics import metrics
 
 
@@ -32,14 +31,10 @@ class Recorder(Protocol):
 class MetricsFile:
     """`metrics.jsonl` of one module; on resuming, lines from `turn` on are dropped first.
 
-    Raises Damaged where the lines before can not all be read, and NotWritten where the file can not
-    be written any more: because the disk is full, or because it lies no longer where it did.
+    Raises Damaged where the lines before can not all be read, and NotWritten.
     """
 
     def __init__(self, path: Path, *, turn: int = 0) -> None:
-        self._path = path
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             before = metrics(path)
             if before.damage:
@@ -48,10 +43,7 @@ class MetricsFile:
                 raw for line, raw in zip(before.lines, before.raw, strict=True) if line.turn < turn
             )
             replace(path, b"".join(kept))
-        with writing(path):
-            # Without a buffer, nothing is left that could fail once more when the file is closed.
-            self._file = path.open("ab", buffering=0)
-        self._identity = _identity(os.fstat(self._file.fileno()))
+        self._file = GrowingFile(path)
 
     def lesson(self, *, turn: int, step: int, epoch: int, values: Mapping[str, float]) -> None:
         """Write {"turn", "epoch", "step", the values}."""
@@ -62,11 +54,7 @@ class MetricsFile:
         self._write({"turn": turn, "evaluation": result})
 
     def _write(self, line: Mapping[str, object]) -> None:
-        with writing(self._path):
-            # A file whose folder was renamed or removed can be written to, but nobody will find it.
-            if _identity(self._path.stat()) != self._identity:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-            append(self._file, msgspec.json.encode(line) + b"\n")
+        self._file.add(msgspec.json.encode(line))
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +66,3 @@ class MetricsFile:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
-
-
-def _identity(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
