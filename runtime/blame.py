@@ -110,10 +110,11 @@ def _found(address: str, stands: Mapping[str, _Stand]) -> str | None:
 
 
 def _endless(name: str, stand: _Stand, pulses: Mapping[int, Pulse]) -> str:
-    verb = "have" if " and " in name else "has"
+    hosted = name.split(" and ")
+    verb = "have" if len(hosted) > 1 else "has"
     return (
         f"{name} {verb} been {stand.word} for {stand.still:.0f} s without an end"
-        f"{_waiting(pulses, {name})}; if it is only slow, raise --stall"
+        f"{_waiting(pulses, {*hosted})}; if it is only slow, raise --stall"
     )
 
 
