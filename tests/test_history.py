@@ -2,13 +2,21 @@
 
 import csv
 import time
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from comm.telemetry import Evaluated
 from runtime.history import History
+from runtime.recorder import RunRecorder
+from runtime.run_dir import RunDir
+from tests.grids import planned
 from workers.ballot import Result
+from workers.methods.gn_dgl import GNDGL
+from workers.metrics import metrics
 
 PAUSE = 0.05  # seconds
 
@@ -112,3 +120,16 @@ def test_a_run_that_stops_has_noted_its_last_second(tmp_path: Path) -> None:
         history.trained(0)
     with opened(tmp_path, 1) as history:
         assert history.seconds >= PAUSE
+
+
+def test_what_a_module_tells_of_an_evaluation_is_what_it_counted(tmp_path: Path) -> None:
+    plan = planned(GNDGL(), depth=2, groups=1)
+    told: list[Evaluated] = []
+    last = plan.grid.rows[-1][0]
+    with RunRecorder(RunDir(tmp_path), plan, last, turn=0, tell=told.append) as recorder:
+        recorder.result(11, result(1))
+    counted = asdict(result(1))
+    del counted["images"]
+    assert [*map(msgspec.structs.asdict, told)] == [counted]
+    (line,) = metrics(RunDir(tmp_path).metrics(last)).lines
+    assert line.evaluation == result(1)

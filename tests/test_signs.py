@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from comm.telemetry import Beat
+from runtime.fork_server import seconds_used
 from runtime.phase import SIGN, Phase
 from runtime.signs import Signs
 from tests.runs import until
@@ -40,6 +41,12 @@ def test_a_process_that_computes_before_its_first_heartbeat_is_alive() -> None:
         assert ages[-1] < 1.0
         signs.heard(1)
         assert signs.pulses(running, beats)[1].age < 0.5
+
+
+def test_a_process_that_ended_before_anybody_looked_was_alive_until_now() -> None:
+    with child("pass") as ended:
+        until(lambda: seconds_used(ended) is None, timeout=60, why="it has ended")
+        assert Signs(HOSTED).pulses({0: ended}, {})[0].age < 0.5
 
 
 def test_nobody_grows_old_while_nobody_looks() -> None:
