@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from comm.errors import Diverged, ModuleFailed, PeerLost
@@ -71,6 +72,13 @@ def test_a_run_that_moves_is_alive() -> None:
     assert stalled(pulses, STALL) is None
 
 
+def test_what_a_heartbeat_told_has_lasted_since_it_came() -> None:
+    one = {0: pulse(module("k0g0", still=29.8), age=0.3)}
+    assert str(stalled(one, STALL)).startswith("k0g0 has been learning at step 812 for 30 s")
+    told = replace(before_or_after("starting", "k1g0", still=29.8), age=0.3)
+    assert str(stalled({0: told}, STALL)).startswith("k1g0 has been starting for 30 s")
+
+
 def test_a_slow_module_is_alive_as_long_as_it_changes_its_word() -> None:
     pulses = {
         0: pulse(module("k0g0", waits_for="k1g0")),
@@ -128,6 +136,20 @@ def test_a_standstill_before_the_first_turn_is_found_where_it_is() -> None:
     assert found.startswith("k1g0 and k2g0 have been starting for 31 s without an end; if it is")
     pulses[1] = before_or_after("starting", "k1g0", "k2g0", still=29.0)  # it computes
     assert stalled(pulses, STALL) is None
+
+
+def test_who_waits_for_one_of_several_modules_of_a_process_waits_for_that_process() -> None:
+    pulses = {
+        0: pulse(module("k0g0", waits_for="k2g0")),
+        1: before_or_after("leaving", "k1g0", "k2g0", waiting=True),
+    }
+    circle = "k0g0 → k1g0 and k2g0 → k0g0"
+    assert stalled(pulses, STALL) == f"modules wait for each other in a circle: {circle}"
+    pulses[1] = before_or_after("building its modules", "k1g0", "k2g0", still=42.0)
+    assert stalled(pulses, STALL) == (
+        "k1g0 and k2g0 have been building its modules for 42 s without an end; "
+        "k0g0 waits for it; if it is only slow, raise --stall"
+    )
 
 
 def test_a_standstill_after_the_last_turn_is_found_while_others_still_work() -> None:
@@ -205,6 +227,8 @@ def test_a_killed_process_is_the_cause_whatever_the_others_say() -> None:
 def test_the_earliest_failure_that_is_no_echo_is_the_cause() -> None:
     notes = [note(0, 2, echo=True), note(1, 7, echo=False), note(2, 5, echo=False)]
     assert cause(notes, {0: 1, 1: 1, 2: 1}, WORDS) == "rank 2"
+    notes = [note(1, 5, echo=False), note(0, 5, echo=False)]
+    assert cause(notes, {0: 1, 1: 1}, WORDS) == "rank 0"
 
 
 def test_a_process_that_left_without_a_word_comes_before_echoes() -> None:

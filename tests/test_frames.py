@@ -56,19 +56,28 @@ def specs(draw: st.DrawFn) -> TensorSpec:
     )
 
 
+FLAGS = [one | save for one in (Flag.NONE, Flag.VOTE, Flag.STOP) for save in (Flag.NONE, Flag.SAVE)]
+
+
 @settings(deadline=None)
 @given(
     st.lists(specs(), max_size=3),
     st.integers(0, 5),
-    st.integers(0, 2**40),
+    st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
+    st.sampled_from(FLAGS),
     st.sampled_from([Tensor.clone, backwards, strewn]),
 )
 def test_a_frame_and_a_queue_deliver_the_same(
-    parts: list[TensorSpec], rows: int, turn: int, laid: Callable[[Tensor], Tensor]
+    parts: list[TensorSpec],
+    rows: int,
+    when: tuple[int, int],
+    flags: Flag,
+    laid: Callable[[Tensor], Tensor],
 ) -> None:
-    route = road(*parts, rows=5)
-    message = message_of(route, turn, rows)
-    message = replace(message, tensors=tuple(map(laid, message.tensors)))
+    turn, step = when
+    route = road(*parts, voting=parts[::-1], rows=5)
+    message = message_of(route, turn, rows, flags)
+    message = replace(message, step=step, tensors=tuple(map(laid, message.tensors)))
     packed = frame.pack(frame.allocate(route), route, message, ERA)
     landed = frame.allocate(route)
     landed[: len(packed)] = packed  # as gloo does: the rest of the posted frame is not touched
@@ -78,7 +87,8 @@ def test_a_frame_and_a_queue_deliver_the_same(
             frame.unpack(landed, route, turn=turn, era=ERA),
             transport.receiver(route).receive(turn),
         ):
-            assert arrived(route, got) == (turn, rows, Flag.NONE)
+            assert arrived(route, got) == (turn, rows, flags)
+            assert got.step == step
 
 
 def test_no_graph_travels() -> None:
@@ -100,6 +110,7 @@ def test_no_graph_travels() -> None:
     [
         (0, b"html", "a message of another format"),
         (1, 4, "a message of another generation"),
+        (2, 6, "k1g0 expects turn 7, k0g0 sent turn 6"),
         (2, 8, "k1g0 expects turn 7, k0g0 sent turn 8"),
         (4, 5, "k0g0 sent 5 samples in 64 bytes"),
         (4, 2**32 - 1, "k0g0 sent 4294967295 samples"),
@@ -123,6 +134,16 @@ def test_a_header_that_is_not_expected_names_both_modules(
     text = str(caught.value)
     assert "k0g0→k1g0 (features)" in text
     assert complaint in text
+
+
+@pytest.mark.parametrize("at", [0, 19])
+def test_plans_whose_digests_differ_in_any_byte_of_a_mark_are_told_apart(at: int) -> None:
+    digest = bytearray.fromhex(ERA.digest)
+    digest[at] ^= 1
+    route = road(spec(3))
+    packed = frame.pack(frame.allocate(route), route, message_of(route, 0, 1), ERA)
+    with pytest.raises(WrongMessage, match="a message of another plan digest"):
+        frame.unpack(packed, route, turn=0, era=replace(ERA, digest=digest.hex()))
 
 
 @settings(deadline=None)

@@ -222,6 +222,15 @@ def test_damaged_metrics_are_kept_beside_and_what_can_be_read_stays(run: Path, w
     assert all(traces(run)[name] == traces(whole)[name] for name in others)
 
 
+def test_a_run_whose_plan_would_be_another_today_is_refused_and_left_as_it_is(run: Path) -> None:
+    edit(run / "plan.json", whole_macs=1)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    answer = resume(run)
+    assert answer.code == 2
+    assert "the plan drawn now is not the one recorded there (the data or the code" in answer.err
+    assert before == {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+
+
 def test_half_a_line_at_the_end_is_normal_after_a_kill(run: Path, whole: Path) -> None:
     path = run / "modules" / "k0g0" / "metrics.jsonl"
     path.write_bytes(path.read_bytes()[:-7])

@@ -2,13 +2,21 @@
 
 import csv
 import time
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from comm.telemetry import Evaluated
 from runtime.history import History
+from runtime.recorder import RunRecorder
+from runtime.run_dir import RunDir
+from tests.grids import planned
 from workers.ballot import Result
+from workers.methods.gn_dgl import GNDGL
+from workers.metrics import metrics
 
 PAUSE = 0.05  # seconds
 
@@ -125,3 +133,16 @@ def test_lines_that_can_not_be_read_stay_beside(tmp_path: Path) -> None:
         assert [line["turn"] for line in written(tmp_path)] == ["1"]
     (beside,) = tmp_path.glob("aside-*-history.csv")
     assert "no such line" in beside.read_text()
+
+
+def test_what_a_module_tells_of_an_evaluation_is_what_it_counted(tmp_path: Path) -> None:
+    plan = planned(GNDGL(), depth=2, groups=1)
+    told: list[Evaluated] = []
+    last = plan.grid.rows[-1][0]
+    with RunRecorder(RunDir(tmp_path), plan, last, turn=0, tell=told.append) as recorder:
+        recorder.result(11, result(1))
+    counted = asdict(result(1))
+    del counted["images"]
+    assert [*map(msgspec.structs.asdict, told)] == [counted]
+    (line,) = metrics(RunDir(tmp_path).metrics(last)).lines
+    assert line.evaluation == result(1)

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import torch.distributed as dist
 
 from comm.errors import PlanMismatch, RunError
 from comm.frame import Era
-from comm.rendezvous import Meeting, meet
+from comm.rendezvous import Meeting, _agree, meet
 from tests.plays import ERA
 from tests.processes import Signs, processes, results
 
@@ -29,6 +30,8 @@ def attend(meeting: Meeting, folder: Path, name: str) -> list[str]:
         assert work is not None
         work.wait()
         assert theirs.tolist() == [meeting.era.generation, 1 - meeting.rank]
+        sockets = psutil.Process().net_connections("inet")
+        assert {connection.laddr[0] for connection in sockets} == {"127.0.0.1"}
         signs.give(f"{name} met")
         signs.wait("leave")
     return names
@@ -48,6 +51,15 @@ def test_processes_with_different_plans_do_not_meet(tmp_path: Path) -> None:
         assert not first.answered()
     assert "cdcdcdcdcdcd instead of abababababab" in str(caught.value)
     assert isinstance(caught.value, RunError)
+
+
+def test_plans_are_compared_to_the_last_letter_of_their_digests(tmp_path: Path) -> None:
+    store = dist.HashStore()
+    _agree(store, meeting_of(tmp_path, run_id="a", rank=0))
+    _agree(store, meeting_of(tmp_path, run_id="a", rank=1))
+    other = replace(ERA, digest=f"{ERA.digest[:-1]}c")
+    with pytest.raises(PlanMismatch):
+        _agree(store, meeting_of(tmp_path, run_id="a", rank=1, era=other))
 
 
 def test_meetings_of_other_runs_and_generations_share_a_folder(tmp_path: Path) -> None:

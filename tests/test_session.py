@@ -1,5 +1,6 @@
 """The folder of a run's sockets: private, removed at its end, swept without following a link."""
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -9,11 +10,12 @@ from collections.abc import Iterator
 from multiprocessing import current_process
 from pathlib import Path
 
+import psutil
 import pytest
 
 from comm.errors import BadInput
 from runtime.session import session
-from tests.runs import ROOT
+from tests.runs import ROOT, until
 
 HERE = f"loci-{os.getuid()}"
 
@@ -128,12 +130,38 @@ def test_only_private_folders_that_hold_a_lock_are_swept(temporary: Path) -> Non
     (folder / "lock").unlink()
     os.mkfifo(folder / "lock", 0o600)
     (root / "file").write_text("irreplaceable")
+    if os.getuid() == 0:  # who may enter everywhere, and has to ask whose it is
+        os.chown(stale(root, "another's"), 12345, 12345)
     before = content(root)
     with session():
         pass
     after = content(root)
     assert after.pop("sweep.lock")
     assert after == before
+
+
+def test_a_session_begins_only_when_no_other_one_does(temporary: Path) -> None:
+    begins = "from runtime.session import session\nwith session() as folder: print(folder)"
+    with session() as mine, (mine.parent / "sweep.lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = {*mine.parent.iterdir()}
+        theirs = subprocess.Popen(
+            [sys.executable, "-c", begins],
+            cwd=ROOT,
+            env={"TMPDIR": str(temporary)},
+            stdout=subprocess.PIPE,
+        )
+        until(lambda: lock.name in opened_by(theirs.pid), timeout=30, why="it wants to begin")
+        with pytest.raises(subprocess.TimeoutExpired):
+            theirs.communicate(timeout=0.2)
+        assert {*mine.parent.iterdir()} == before
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        said, _ = theirs.communicate(timeout=30)
+    assert theirs.returncode == 0 and Path(said.decode().strip()).parent == mine.parent
+
+
+def opened_by(pid: int) -> list[str]:
+    return [file.path for file in psutil.Process(pid).open_files()]
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o702])

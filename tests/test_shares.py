@@ -1,10 +1,13 @@
 """Shares of a batch: every row is somebody's, and whoever hears of it has a route."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from comm.share import WHOLE, Share
+from tests.plays import road, spec
 
 SHARES = st.integers(1, 9)
 BATCHES = st.integers(0, 300)
@@ -49,3 +52,14 @@ def test_the_whole_meets_every_share(index: int) -> None:
     assert WHOLE.common(share, 10) == slice(share.rows(10).start, share.rows(10).stop)
     assert share.common(WHOLE, 10) == slice(0, len(share.rows(10)))
     assert str(share) == f"{index + 1}/3"
+
+
+def test_a_route_counts_what_travels_in_a_step_as_often_as_it_does() -> None:
+    """A plan's bytes, and its table's, are sums of these."""
+    plain = road(spec(3), spec(dtype="int64"), voting=(spec(99),), rows=6)
+    assert [plain.bytes(batch) for batch in (0, 1, 6)] == [0, 20, 120]
+    assert plain.bytes(9) == 120, "as many as fit: gradients are one row of any batch"
+    assert replace(plain, times=3).bytes(6) == 360
+    half, third = Share(0, 2), Share(1, 3)
+    assert replace(plain, sends=half).bytes(12) == 120
+    assert replace(plain, sends=half, hears=third).bytes(12) == 40  # rows 4 and 5

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from comm.telemetry import Beat
+from runtime.fork_server import seconds_used
 from runtime.phase import SIGN, Phase
 from runtime.signs import Signs
 from tests.runs import until
@@ -42,13 +43,22 @@ def test_a_process_that_computes_before_its_first_heartbeat_is_alive() -> None:
         assert signs.pulses(running, beats)[1].age < 0.5
 
 
+def test_a_process_that_ended_before_anybody_looked_was_alive_until_now() -> None:
+    with child("pass") as ended:
+        until(lambda: seconds_used(ended) is None, timeout=60, why="it has ended")
+        assert Signs(HOSTED).pulses({0: ended}, {})[0].age < 0.5
+
+
 def test_nobody_grows_old_while_nobody_looks() -> None:
     with child(SLEEPS) as idle:
         signs, running = Signs(HOSTED), {0: idle, 1: idle}
         signs.heard(1)
         signs.pulses(running, {})
         time.sleep(2)  # as if the launcher had been stopped
+        signs.heard(1)  # what had come meanwhile is read first
         assert all(pulse.age < 0.5 for pulse in signs.pulses(running, {}).values())
+        time.sleep(0.5)
+        assert all(pulse.age > 0.4 for pulse in signs.pulses(running, {}).values())
 
 
 def test_a_phase_is_still_when_nothing_is_computed_in_it_and_who_waits_is_still_anyhow() -> None:
