@@ -89,6 +89,7 @@ def test_a_frame_and_a_queue_deliver_the_same(
         ):
             assert arrived(route, got) == (turn, rows, flags)
             assert got.step == step
+            assert not (got.stop and got.tensors)
 
 
 def test_no_graph_travels() -> None:

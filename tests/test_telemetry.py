@@ -127,6 +127,15 @@ def test_every_report_arrives_in_the_order_it_was_told(listener: Listener, tmp_p
     assert [report for report in heard if report != SILENT] == list(TOLD)  # beats come between
 
 
+def test_whatever_was_told_is_heard_by_a_listener_that_was_slow(tmp_path: Path) -> None:
+    """Also what is still on its way when its reporter ends."""
+    many = QUEUED // 4
+    with closing(Listener(tmp_path)) as listener:
+        told(tmp_path, *[TOLD[1]] * many)
+        heard = heard_until(listener, lambda heard: heard.count(TOLD[1]) == many)
+    assert heard.count(TOLD[1]) == many
+
+
 def test_the_first_beat_comes_at_once(listener: Listener, tmp_path: Path) -> None:
     with Reporter(tmp_path, silent, interval=NEVER):
         assert heard_until(listener, bool) == [SILENT]

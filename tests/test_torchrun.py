@@ -6,6 +6,7 @@ That it computes the same is in tests/test_determinism.py.
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from runtime.found import Found, verdict
+from tests.here import SMALL, command
 from tests.runs import ROOT, TORCHRUN, Run, lines, started, until
 
 GRID = (
@@ -144,6 +146,32 @@ def test_what_one_rank_alone_finds_ends_all_before_anything_is_written(
     assert not (tmp_path / "runs").exists()
     order = (tmp_path / "order").read_text().splitlines()
     assert order == ["0 begins", "0 has checked", "1 begins"]
+
+
+def test_ranks_that_find_other_checkpoints_do_not_go_on(tmp_path: Path) -> None:
+    """As on two hosts, each with a disk of its own."""
+    first, second = tmp_path / "0" / "run", tmp_path / "1" / "run"
+    begun = command(*SMALL, "--debug", "--run-dir", first)
+    assert begun.code == 0, begun.err
+    for folder in (first / "checkpoints").iterdir():
+        if folder.name != "turn-0000006":
+            shutil.rmtree(folder)
+    shutil.copytree(first, second)
+    shutil.rmtree(second / "checkpoints")
+    program = tmp_path / "launch.py"
+    program.write_text(f"""
+import os, runpy
+os.chdir(os.environ["RANK"])
+runpy.run_path({LAUNCH!r}, run_name="__main__")
+""")
+    words = (*TORCHRUN, "--nproc-per-node", "2", str(program))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("run/**/*")}
+    with started("train", "--resume", "run", program=words, cwd=tmp_path) as run:
+        ended = run.end()
+    here = socket.gethostname()
+    assert f"rank 1 on {here} would go on from batch 0, rank 0 on {here} from batch 6" in ended.err
+    assert re.search(r"exitcode +: 2 ", ended.err), ended.err
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("run/**/*")}
 
 
 def test_a_failure_that_is_not_ours_ends_all_at_once(tmp_path: Path) -> None:
