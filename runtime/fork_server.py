@@ -9,6 +9,7 @@ the workers die with the launcher, whatever kills it (`runtime.death`).
 
 import os
 import signal
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver, get_context, resource_tracker
@@ -20,6 +21,9 @@ import psutil
 from runtime.interrupts import ENDING
 
 context = get_context("forkserver")
+# Python starts a resource tracker anew if it has died; ours has nothing to track.
+warnings.filterwarnings("ignore", "resource_tracker: process died", UserWarning)
+
 _server: Any = forkserver._forkserver  # pyright: ignore
 _tracker: Any = resource_tracker._resource_tracker  # pyright: ignore
 
