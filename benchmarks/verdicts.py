@@ -53,7 +53,8 @@ def allowed(hit: Hit) -> set[str]:
             return {"killed"} if hit.signal == signal.SIGKILL else {"finished"}
         case "fork server":
             if hit.signal == signal.SIGKILL:
-                return {"failed"} | late
+                # killed before it is asked for a module, it is replaced
+                return {"failed"} | late | ({"finished"} if hit.moment == "start" else set())
             return {"finished"} if hit.signal == signal.SIGINT else {"finished", "failed"}
         case "tracker":
             return {"finished"}

@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from threading import Thread
+from time import monotonic, sleep
 
-import psutil
-
-from runtime.fork_server import context, end_servers, server_death, server_pid, warm_up
+from runtime.fork_server import (
+    context,
+    end_servers,
+    seconds_used,
+    server_death,
+    server_pid,
+    warm_up,
+)
 from runtime.ticket import Ticket
 
 ENDING = 5.0  # seconds that processes may take to end, once they are killed
@@ -76,15 +82,14 @@ class Processes:
 
     def kill(self) -> None:
         """End all of them now, frozen ones and the fork server too, if any is still there."""
-        running = {rank: pid for rank, pid in self.pids.items() if rank not in self.exits()}
+        running = [pid for rank, pid in self.pids.items() if rank not in self.exits()]
         if not running and not self.missing:
             return
-        living: list[psutil.Process] = []
-        for pid in running.values():
-            with suppress(psutil.NoSuchProcess):
-                living.append(psutil.Process(pid))
         end_servers()  # kills its children, those that the starter has not told of as well
-        for process in living:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(living, timeout=ENDING)
+        for pid in running:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        deadline = monotonic() + ENDING
+        # Whoever takes their exit codes may take his time: a process that only awaits that is gone.
+        while any(seconds_used(pid) is not None for pid in running) and monotonic() < deadline:
+            sleep(0.01)
