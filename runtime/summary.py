@@ -105,7 +105,7 @@ def summarise(
     """Write summary.json and summary.txt, and print the tables, the headline last.
 
     What can not be read is left out, with a word; a summary that can not be written is printed. The
-    `cause` of a failure is only written: whoever calls this says it where errors are said.
+    `cause` of a failure is told below it, where errors are told.
     """
     left = traces(run_dir, plan)
     results, found = left.evaluations, left.timings
@@ -134,5 +134,7 @@ def summarise(
     except NotWritten as error:
         failed = error
     console.print(whole)
+    if cause is not None:
+        print(cause, file=sys.stderr)
     if failed is not None:
         print(f"the summary stands here alone: {failed}", file=sys.stderr)

@@ -48,7 +48,6 @@ def _see_to_its_end(opened: Opened, folder: Path, requests: Requests, console: C
     if code and run_dir.config.exists():
         console.print(next_move(run_dir, ready.plan), soft_wrap=True, highlight=False)
     if cause is not None:
-        print(cause, file=sys.stderr)
         for line in telling_logs(run_dir, ready.plan):
             print(line, file=sys.stderr)
     return code
