@@ -18,6 +18,7 @@ from runtime.catalogue import Kind, catalogue
 from runtime.command_line import parsed, parsed_beside
 from runtime.config import Config
 from runtime.evaluate import evaluate
+from runtime.exits import EXIT_FAILED
 from runtime.lockstep import train_in_lockstep
 from runtime.opening import settled
 from runtime.ready import make_ready
@@ -118,7 +119,7 @@ def run(arguments: list[str]) -> int:
         return int(end.code or 0)
     except LociError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return EXIT_FAILED
 
 
 def version() -> str:

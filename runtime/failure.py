@@ -1,6 +1,5 @@
 """How a failed process says what happened to it, and how the cause is told from its echoes."""
 
-import signal
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import msgspec
 
 from comm.decoding import read
 from comm.errors import BadInput, Damaged, ModuleFailed, PeerLost
+from runtime.exits import told
 from workers.aside import replace
 
 
@@ -59,18 +59,13 @@ def cause(notes: Sequence[FailureNote], exits: Mapping[int, int], words: Mapping
     noted = {note.rank for note in notes}
     for rank, code in sorted(exits.items()):
         if code < 0:
-            name = signal.Signals(-code).name
-            return f"{words.get(rank, f'rank {rank}')}: killed by {name}{_hint(name)}"
+            return f"{words.get(rank, f'rank {rank}')}: {told(code)}"
     real = [note for note in notes if not note.echo]
     if real:
         return min(real, key=lambda note: (note.turn, note.rank)).line
     for rank, code in sorted(exits.items()):
         if rank not in noted:
-            return f"{words.get(rank, f'rank {rank}')}: ended with exit code {code}"
+            return f"{words.get(rank, f'rank {rank}')}: {told(code)}"
     if notes:
         return min(notes, key=lambda note: (note.turn, note.rank)).line
     return "a process ended without a word"
-
-
-def _hint(name: str) -> str:
-    return " (out of memory?)" if name == "SIGKILL" else ""

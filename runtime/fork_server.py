@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from runtime.exits import told
 from runtime.interrupts import ENDING
 
 context = get_context("forkserver")
@@ -73,9 +74,8 @@ def server_death(pid: int | None) -> str | None:
         return "it is gone"
     if found is None:
         return None
-    if found.si_code in (os.CLD_KILLED, os.CLD_DUMPED):
-        return f"killed by {signal.Signals(found.si_status).name}"
-    return f"ended with exit code {found.si_status}"
+    by_signal = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+    return told(-found.si_status if by_signal else found.si_status)
 
 
 def seconds_used(pid: int) -> float | None:

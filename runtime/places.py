@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from workers.growing import identity
+
 
 def _identity(path: Path) -> tuple[int, int] | None:
     """The same for as long as it is the same folder; None if there is none to be seen."""
     try:
-        found = path.stat()
+        return identity(path.stat())
     except OSError:
         return None
-    return found.st_dev, found.st_ino
 
 
 class Places:

@@ -61,6 +61,12 @@ class Processes:
         return {rank: pid for rank, pid in started.items() if pid is not None}
 
     @property
+    def running(self) -> dict[int, int]:
+        """Those of them that have not ended."""
+        ended = self.exits()
+        return {rank: pid for rank, pid in self.pids.items() if rank not in ended}
+
+    @property
     def missing(self) -> bool:
         """Whether some are still to be started."""
         return len(self._processes) < len(self._tickets)
@@ -82,7 +88,7 @@ class Processes:
 
     def kill(self) -> None:
         """End all of them now, frozen ones and the fork server too, if any is still there."""
-        running = [pid for rank, pid in self.pids.items() if rank not in self.exits()]
+        running = self.running.values()
         if not running and not self.missing:
             return
         end_servers()  # kills its children, those that the starter has not told of as well

@@ -129,8 +129,7 @@ class Supervisor:
     def _death(self) -> str | None:
         """How the fork server ended, if it did: no module is to blame then."""
         if ended := self._processes.server_death():
-            hint = " (out of memory?)" if "SIGKILL" in ended else ""
-            return f"the fork server, from which all modules come: {ended}{hint}"
+            return f"the fork server, from which all modules come: {ended}"
         return None
 
     def _words(self) -> dict[int, str]:
@@ -143,9 +142,7 @@ class Supervisor:
         return words
 
     def _watch(self) -> None:
-        running = self._processes.pids
-        for rank in self._processes.exits():
-            running.pop(rank, None)
+        running = self._processes.running
         pulses = self._signs.pulses(running, self._beats)
         found = self._signs.frozen_server(self._processes.missing, running, self._stall)
         if found := found or stalled(pulses, self._stall):

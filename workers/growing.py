@@ -20,13 +20,13 @@ class GrowingFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             # Without a buffer, nothing is left that could fail once more when the file is closed.
             self._file = path.open("ab", buffering=0)
-        self._identity = _identity(os.fstat(self._file.fileno()))
+        self._identity = identity(os.fstat(self._file.fileno()))
 
     def add(self, line: bytes) -> None:
         """Write one more line."""
         with writing(self._path):
             # A file whose folder was renamed or removed can be written to, but nobody will find it.
-            if _identity(self._path.stat()) != self._identity:
+            if identity(self._path.stat()) != self._identity:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             append(self._file, line + b"\n")
 
@@ -35,5 +35,6 @@ class GrowingFile:
         self._file.close()
 
 
-def _identity(found: os.stat_result) -> tuple[int, int]:
+def identity(found: os.stat_result) -> tuple[int, int]:
+    """The same for as long as it is the same file or folder, whatever it is called."""
     return found.st_dev, found.st_ino
