@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from types import TracebackType
 from typing import Self
 
 import msgspec
 import zmq
 
+from comm.closing import Closing
 from comm.errors import BadInput
 
 SOCKET_PATH_LIMIT = 107  # bytes, of the kernel's sockaddr_un
@@ -98,7 +98,7 @@ def endpoint(folder: Path) -> str:
     return f"ipc://{path}"
 
 
-class Reporter:
+class Reporter(Closing):
     """Sends a beat every `interval` seconds, and whatever is told to it, from its own thread."""
 
     def __init__(self, folder: Path, snapshot: Callable[[], Beat], *, interval: float) -> None:
@@ -144,12 +144,8 @@ class Reporter:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Send what was told, and end the thread."""
         self._ended = True
         self._wake.set()
         self._thread.join(timeout=2)

@@ -7,7 +7,6 @@ every few seconds, as long as anything moves.
 from collections.abc import Mapping, Sequence
 from statistics import mean
 from time import monotonic, time
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -15,6 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from comm.closing import Closing
 from comm.telemetry import Beat, Evaluated, ModuleBeat, Started
 from partition.plan import Plan
 from runtime.fitted import Sentence
@@ -28,7 +28,7 @@ KEPT = 8  # lines of a terminal that stay for what was said
 HEADS = 2  # lines of the live table that are of no module
 
 
-class Progress:
+class Progress(Closing):
     """Shows heartbeats and evaluations as they come."""
 
     def __init__(self, console: Console, plan: Plan, turns: int) -> None:
@@ -47,12 +47,8 @@ class Progress:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Take the live table away."""
         if self.console.is_terminal:
             self._live.stop()
 

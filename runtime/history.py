@@ -18,9 +18,8 @@ from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import Self
 
+from comm.closing import Closing
 from comm.decoding import content
 from workers.aside import replace, writing
 from workers.ballot import Result
@@ -76,7 +75,7 @@ def _seconds(field: str) -> float:
     return 0.0
 
 
-class History:
+class History(Closing):
     """Writes `path` and `clock` of a run whose trunk has so many rows, from `turn` on."""
 
     def __init__(self, path: Path, clock: Path, *, rows: int, turn: int) -> None:
@@ -120,15 +119,8 @@ class History:
         self._clock.write(self._turn, f"{self.seconds:.3f}")
         self._noted = self.seconds
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Note the last seconds; nothing more will come."""
         try:
             if self.seconds > self._noted:
                 self._note()

@@ -12,9 +12,10 @@ import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
+from comm.closing import Closing
 from runtime.output import Lasting
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -63,7 +64,7 @@ def interruptible() -> Generator[None]:
             signal.signal(number, action)
 
 
-class Requests:
+class Requests(Closing):
     """While the block lasts, a run is asked to end, not interrupted.
 
     A reader of its output that goes away, as the terminal does with SIGHUP, asks as well. Only
@@ -96,12 +97,8 @@ class Requests:
         sys.stdout, sys.stderr = self._outputs  # type: ignore[assignment]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """From now on signals mean what they meant before."""
         assert self._outputs is not None
         sys.stdout, sys.stderr = (output.stream for output in self._outputs)
         for number, action in self._before.items():

@@ -1,7 +1,6 @@
 """What a module of a real run writes down, and whom else it tells."""
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 from comm.address import Address
 from comm.telemetry import Evaluated
@@ -36,7 +35,7 @@ class RunRecorder(MetricsFile):
             try:
                 self._history = History(run_dir.history, clock, rows=rows, turn=turn)
             except BaseException:
-                super().__exit__(None, None, None)
+                super().close()
                 raise
 
     def lesson(self, *, turn: int, step: int, epoch: int, values: Mapping[str, float]) -> None:
@@ -63,12 +62,8 @@ class RunRecorder(MetricsFile):
             )
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def close(self) -> None:
+        """Nothing more will come."""
+        super().close()
         if self._history is not None:
-            self._history.__exit__(kind, error, trace)
+            self._history.close()

@@ -5,11 +5,11 @@ The lines hold nothing that depends on time, so that two runs of the same plan w
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import msgspec
 
+from comm.closing import Closing
 from workers.aside import replace
 from workers.ballot import Result
 from workers.growing import GrowingFile
@@ -28,7 +28,7 @@ class Recorder(Protocol):
         ...
 
 
-class MetricsFile:
+class MetricsFile(Closing):
     """`metrics.jsonl` of one module; on resuming, lines from `turn` on are dropped first.
 
     Raises Damaged where the lines before can not all be read, and NotWritten.
@@ -56,13 +56,6 @@ class MetricsFile:
     def _write(self, line: Mapping[str, object]) -> None:
         self._file.add(msgspec.json.encode(line))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Nothing more will come."""
         self._file.close()

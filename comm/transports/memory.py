@@ -6,12 +6,11 @@ that is not ready can never become so while its caller blocks: that is a Deadloc
 
 from collections import deque
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import torch
 from torch import Tensor
 
+from comm.closing import Closing
 from comm.errors import Deadlock
 from comm.message import Message, check_outgoing, check_turn, specs_of
 from comm.route import Route, TensorSpec
@@ -91,7 +90,7 @@ class MemoryReceiver:
         self._queue.messages.clear()
 
 
-class Memory:
+class Memory(Closing):
     """The transport within one process."""
 
     def __init__(self) -> None:
@@ -111,14 +110,3 @@ class Memory:
     def close(self) -> None:
         """Forget all queues."""
         self._queues.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -2,13 +2,13 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+
+from comm.closing import Closing
 
 QUIET = 2.0  # seconds before the first line
 
 
-class Progress:
+class Progress(Closing):
     """Counts up to `total`; `with` ends the line. Silent if done within QUIET seconds."""
 
     def __init__(self, what: str, total: int) -> None:
@@ -24,15 +24,8 @@ class Progress:
             self._next = time.monotonic() + (0.2 if self._live else 10)
             self._show()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the line, if there is one."""
         if self._shown and self._live:
             self._show()
             print(file=sys.stderr)
