@@ -2,12 +2,11 @@
 
 from partition.plan import Plan
 from runtime.run_dir import RunDir
-from workers.shelf import Shelf
 
 
 def next_move(run_dir: RunDir, plan: Plan) -> str:
     """How to go on, in one line."""
-    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).complete()
+    found = run_dir.shelf(plan).complete()
     if not found:
         anew = "with another --run-dir" if plan.replay else f"with train --resume {run_dir.root}"
         return f"It had not written a checkpoint yet: begin anew, {anew}"

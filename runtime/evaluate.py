@@ -22,7 +22,6 @@ from workers import schedule
 from workers.ballot import Result
 from workers.drive import drive
 from workers.grid import hire
-from workers.shelf import Shelf
 
 
 def evaluate(root: Path, data_dir: Path | None, console: Console, *, json: bool = False) -> int:
@@ -32,7 +31,7 @@ def evaluate(root: Path, data_dir: Path | None, console: Console, *, json: bool 
     """
     run_dir = RunDir(root)
     config, plan = recorded(root)
-    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).newest()
+    found = run_dir.shelf(plan).newest()
     last = found.note
     if last is None:
         raise BadInput([*found.words, f"{root}: the run has no complete checkpoint"])

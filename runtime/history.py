@@ -21,7 +21,7 @@ from time import monotonic
 
 from comm.closing import Closing
 from comm.decoding import content
-from workers.aside import replace, writing
+from workers.aside import replace, stamp
 from workers.ballot import Result
 from workers.growing import GrowingFile
 
@@ -32,22 +32,21 @@ class Lines:
     """A file of comma-separated lines that begin with a turn; those from `turn` on are dropped.
 
     The last line of a run that was killed may be half a line, and is dropped too. A file with other
-    lines that can not be read stays beside as `aside`. Raises Damaged, NotWritten.
+    lines that can not be read stays beside, as aside-…. Raises Damaged, NotWritten.
     """
 
     def __init__(self, path: Path, names: Sequence[str], *, turn: int) -> None:
         self.kept: list[list[str]] = []
         if path.exists():
-            text = content(path).decode(errors="replace")
-            found = [line.split(",") for line in text.split("\n")[1:-1]]
+            stored = content(path)
+            lines = stored.decode(errors="replace").split("\n")[1:-1]
+            found = [line.split(",") for line in lines]
             read = [fields for fields in found if _reads(fields, len(names))]
             self.kept = [fields for fields in read if int(fields[0]) < turn]
             if len(read) < len(found):
-                replace(aside(path), content(path))
-        lines = (names, *self.kept)
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, "".join(",".join(fields) + "\n" for fields in lines).encode())
+                replace(path.with_name(f"aside-{stamp()}-{path.name}"), stored)
+        told = (names, *self.kept)
+        replace(path, "".join(",".join(fields) + "\n" for fields in told).encode())
         self._file = GrowingFile(path)
 
     def write(self, *fields: object) -> None:
@@ -57,12 +56,6 @@ class Lines:
     def close(self) -> None:
         """Nothing more will come."""
         self._file.close()
-
-
-def aside(path: Path) -> Path:
-    """Where a file stays that can not all be read."""
-    now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    return path.with_name(f"aside-{now}-{path.name}")
 
 
 def _reads(fields: Sequence[str], wanted: int) -> bool:

@@ -20,7 +20,6 @@ from workers.drive import drive
 from workers.grid import hire
 from workers.metrics import metrics
 from workers.schedule import Schedule
-from workers.shelf import Shelf
 from workers.worker import Worker
 
 EXIT_DIFFERS = 1
@@ -47,7 +46,7 @@ def replay(root: Path, data_dir: Path | None, console: Console) -> int:
         )
     device = settle(portion_of(0, 1, threads), device_name(name, 0))
     job = job_of(config, plan, data, device, 0)
-    found = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest).complete()
+    found = run_dir.shelf(plan).complete()
     if not found or found[-1].turn != len(job.schedule):
         raise BadInput([f"{root}: the run did not reach its end, so there is nothing to compare"])
     logs = _logs(run_dir, plan, job.schedule)

@@ -134,7 +134,7 @@ def resumed(config: Config, plan: Plan, feed: Feed) -> Resumption:
                 "(the data or the code changed)"
             ]
         )
-    shelf = Shelf(root=run_dir.checkpoints, grid=plan.grid, plan=plan.digest)
+    shelf = run_dir.shelf(plan)
     found = shelf.newest()
     problems = [*epochs.problems(before, config, feed, found.note)]
     if problems:

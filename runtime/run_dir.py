@@ -15,13 +15,14 @@ import fcntl
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import IO
 
 from comm.address import Address
 from comm.errors import BadInput
-from workers.aside import replace, writing
+from partition.plan import Plan
+from workers.aside import replace, stamp, writing
+from workers.shelf import Shelf
 
 _locks: list[IO[str]] = []  # held until this process ends
 
@@ -71,6 +72,10 @@ class RunDir:
     def timing(self, address: Address) -> Path:
         """What a module writes at its end."""
         return self.module(address) / "timing.json"
+
+    def shelf(self, plan: Plan) -> Shelf:
+        """Its checkpoints, if `plan` is its plan."""
+        return Shelf(root=self.checkpoints, grid=plan.grid, plan=plan.digest)
 
     def problems(self, *, resume: bool) -> list[str]:
         """Why this directory can not be used; leaves nothing behind."""
@@ -124,5 +129,4 @@ class RunDir:
 
 def default_run_dir(name: str) -> Path:
     """A new folder below runs/, named by the time and `name`."""
-    now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{now}-{name}-{os.getpid()}"
+    return Path("runs") / f"{stamp()}-{name}-{os.getpid()}"

@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from io import FileIO
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def append(file: FileIO, content: bytes) -> None:
     """All of it, at the end of a file without a buffer: a disk that is nearly full takes a part."""
     while content:
         content = content[file.write(content) :]
+
+
+def stamp() -> str:
+    """This second, as a part of a name."""
+    return datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
 
 
 def make_folder(path: Path) -> None:

@@ -55,22 +55,18 @@ def shared_out(ends: Sequence[Receiver]) -> bool:
     return ends[0].route.sends.of > 1
 
 
+@dataclass
 class Hearing:
     """Receives one module's input, turn after turn.
 
     k0g0 alone consults `asked_to_stop` and `due_to_save`, for all modules.
     """
 
-    def __init__(
-        self,
-        job: Job,
-        plan: ModulePlan,
-        ports: Ports,
-        asked_to_stop: Callable[[], bool],
-        due_to_save: Callable[[], bool],
-    ) -> None:
-        self.job, self.plan, self.ports = job, plan, ports
-        self._asked_to_stop, self._due_to_save = asked_to_stop, due_to_save
+    job: Job
+    plan: ModulePlan
+    ports: Ports
+    asked_to_stop: Callable[[], bool]
+    due_to_save: Callable[[], bool]
 
     def hear(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:
         """The input of this turn, or where the run ends."""
@@ -112,9 +108,9 @@ class Hearing:
                 return Stop(permit.step)
             save = permit.save
         elif turn.learns or turn.first:  # an evaluation that has begun is counted to its end
-            if self._asked_to_stop():
+            if self.asked_to_stop():
                 return Stop(turn.index)
-            save = self._due_to_save()
+            save = self.due_to_save()
         for end in self.ports.permits:
             flags = Flag.SAVE if save else Flag.NONE
             yield from send(end, Message(turn=turn.index, flags=flags))

@@ -10,7 +10,7 @@ is asked to stop ends at a turn of row 0, and the rows behind have then made mor
 """
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -18,10 +18,7 @@ from torch import Tensor
 from comm.channel import Receiver, Wait, receive
 from comm.mailbox import Mailbox
 from comm.message import Message
-from comm.ports import Ports
-from partition.plan import ModulePlan
 from workers.hearing import Heard, Hearing, Stop
-from workers.job import Job
 from workers.schedule import Turn
 
 
@@ -88,23 +85,15 @@ class Logged:
         return batch
 
 
+@dataclass
 class Rereading(Hearing):
     """Hears the row before through a buffer. Rows of one module, without contexts."""
 
-    def __init__(
-        self,
-        job: Job,
-        plan: ModulePlan,
-        ports: Ports,
-        asked_to_stop: Callable[[], bool],
-        due_to_save: Callable[[], bool],
-        reads: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(job, plan, ports, asked_to_stop, due_to_save)
-        (end,) = ports.heard
-        turns = len(job.schedule)
-        self._end: Receiver = Mailbox(end, turns) if end.blocks else end
-        self._store = Buffer(job.plan.replay) if reads is None else Logged(reads)
+    def __post_init__(self) -> None:
+        (end,) = self.ports.heard
+        reads = None if self.job.reads is None else self.job.reads[self.plan.address]
+        self._end: Receiver = Mailbox(end, len(self.job.schedule)) if end.blocks else end
+        self._store = Buffer(self.job.plan.replay) if reads is None else Logged(reads)
         self._arrived = 0  # turns heard so far
 
     def hear(self, turn: Turn) -> Generator[Wait, None, Heard | Stop]:

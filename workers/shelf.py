@@ -10,13 +10,12 @@ checkpoints in that place, and named, so that somebody can look.
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from comm.address import Grid
 from comm.errors import Damaged
 from workers import checkpoint
-from workers.aside import make_folder, settle, writing
+from workers.aside import make_folder, settle, stamp, writing
 from workers.checkpoint import Note, folder, note_of
 
 KEPT = 2  # complete checkpoints that are kept to go on from, beside those that stay
@@ -104,7 +103,7 @@ class Shelf:
 
     def unused(self) -> Path:
         """A name for a folder that `set_aside` may make."""
-        now = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        now = stamp()
         names = (f"aside-{now}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
         return next(self.root / name for name in names if not (self.root / name).exists())
 

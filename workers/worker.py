@@ -66,11 +66,8 @@ class Worker:
             config=job.optim, batch=job.plan.batch, steps_per_epoch=job.feed.steps_per_epoch
         )
         self.saving = Saving(job, address, self.module, self.optimizers)
-        ears = job, self.module.plan, ports, asked_to_stop, self.saving.due_by_clock
-        self.hearing: Hearing = Hearing(*ears)
-        if job.plan.replay and address.k:
-            reads = None if job.reads is None else job.reads[address]
-            self.hearing = Rereading(*ears, reads)
+        ears = Rereading if job.plan.replay and address.k else Hearing
+        self.hearing = ears(job, self.module.plan, ports, asked_to_stop, self.saving.due_by_clock)
         self._peers = len(job.plan.grid.rows[address.k]) - 1
         self.travel = Travel(self.module, ports, self.state, self._peers)
         self._counts = address == job.plan.grid.rows[-1][0]
