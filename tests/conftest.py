@@ -21,7 +21,10 @@ def _interrupts_are_heard() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Tensors here are small: more threads would spend their time waiting for each other."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """One thread, before all fixtures, as every process of a grid has: threads decide last bits.
+
+    And tensors here are small: more threads would spend their time waiting for each other.
+    """
     torch.set_num_threads(1)

@@ -1,7 +1,6 @@
 """What blocks cost in time: what is measured is what a module of the grid computes."""
 
 from collections import defaultdict
-from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -31,15 +30,6 @@ from workers.methods.method import Method
 
 FEW = {"iterations": (1, 1, 1), "noise": (0.1,) * 3, "feedback_lr": (0.1,) * 3}
 LENET: dict[str, Any] = {"network": "lenet", "widths": (4, 6, 8)}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """What is measured is of this process's threads; with one it waits for no other core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def single(method: Method, depth: int = 4, **more: Any) -> Plan:

@@ -387,10 +387,7 @@ def test_processes_compute_what_lockstep_computes(name: str, tmp_path: Path) -> 
     make_job = partial(job_of, method=method, steps=3, evaluate=True)
     with processes(plan.grid.processes) as children:
         weights, notes = train_apart(children, plan, make_job, folder=tmp_path)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as every process has: threads decide in which order sums are added
     together, notebooks = lockstep(make_job(plan))
-    torch.set_num_threads(before)
     assert worst(weights, states(together)) == 0.0
     assert notes == {str(address): notebook for address, notebook in notebooks.items()}
 

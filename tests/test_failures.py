@@ -9,14 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import Run, launch, lines, started, until
-
-GRID = (
-    *("train", "gn-dgl", "--network", "mlp", "--widths", "32", "32", "32", "--image-size", "8"),
-    *("--batch", "240", "--depth", "2", "--groups", "2", "--eval-every", "0"),
-)
-ENDLESS = (*GRID, "--epochs", "20000")
-STALL = 3
+from tests.endless import ENDLESS, GRID, STALL, in_its_middle
+from tests.runs import Run, launch, lines, until
 
 
 @pytest.fixture
@@ -27,10 +21,8 @@ def run_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def running(run_dir: Path) -> Iterator[Run]:
     """A grid of four processes in the middle of its training."""
-    with started(*ENDLESS, "--stall", str(STALL), "--run-dir", run_dir) as run:
-        until(lambda: lines(run_dir, "k1g1") > 3, timeout=60, why="the first steps")
+    with in_its_middle(run_dir) as run:
         yield run
-        until(lambda: not run.alive(), timeout=1, why="all processes are gone")
 
 
 @pytest.mark.parametrize("victim", ["k0g0", "k1g0"])

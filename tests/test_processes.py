@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 
 from tests.apart import train_apart
 from tests.grids import OPTIM, job_of, lockstep, planned, states
@@ -63,15 +62,6 @@ def covering() -> Iterator[Case]:
 
 
 CASES = [*covering()]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads decide in which order sums are added; every process of a grid has one here."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_the_cases_cover_every_pair_of_settings() -> None:
